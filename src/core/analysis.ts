@@ -1,0 +1,91 @@
+/** Judging: folds the measurements of one guard into a verdict. Judge states are small, immutable and rebuilt from history after a restart. */
+import { judgeAlive } from "./guards/alive.ts";
+import { judgeExpect } from "./guards/expect.ts";
+import { judgeThreshold } from "./guards/threshold.ts";
+import { type Measurement, measurementOf, type Poll } from "./measurement.ts";
+import type { Guard } from "./plan.ts";
+import type { Finding, Judgement } from "./verdict.ts";
+
+/** A run of `pass` is broken when two measurements are further apart than this: two intervals and a slow answer. */
+export function longestGapMs(guard: Guard, queryTimeoutMs: number): number {
+  return 2 * guard.intervalMs + queryTimeoutMs;
+}
+
+/** The next judgement after one measurement. Measurements before the epoch are shown but not counted. */
+export function judge(guard: Guard, before: Judgement, measured: Measurement, gapMs: number): Judgement {
+  if (measured.at < before.epoch || measured.at < before.at) return before;
+  if (measured.kind !== "value") {
+    return {
+      ...before,
+      verdict: measured.kind,
+      reason: measured.reason,
+      detail: measured.detail,
+      value: undefined,
+      at: measured.at,
+    };
+  }
+  const bad = isBad(guard, measured.value);
+  const count = Math.min(before.count + 1, guard.breach.n);
+  const bits = ((before.bits << 1) | (bad ? 1 : 0)) & ((1 << guard.breach.n) - 1);
+  const found = find(guard, before, measured.value, measured.at, bits);
+  const pass = found.verdict === "pass";
+  const unbroken = before.verdict === "pass" && measured.at - before.at <= gapMs;
+  return {
+    epoch: before.epoch,
+    bits,
+    count,
+    verdict: found.verdict,
+    reason: found.reason,
+    detail: found.detail,
+    value: measured.value,
+    at: measured.at,
+    passSince: pass && !unbroken ? measured.at : before.passSince,
+    passUntil: pass ? measured.at : before.passUntil,
+    badSince: bits === 0 ? undefined : (before.badSince ?? measured.at),
+    met: found.met,
+  };
+}
+
+function isBad(guard: Guard, value: number): boolean {
+  if (guard.kind === "alive") return value < 1;
+  return (guard.max !== undefined && value > guard.max) || (guard.min !== undefined && value < guard.min);
+}
+
+function find(guard: Guard, before: Judgement, value: number, at: number, bits: number): Finding {
+  switch (guard.kind) {
+    case "threshold":
+      return judgeThreshold(guard, value, bits);
+    case "alive":
+      return judgeAlive(guard, bits);
+    case "expect":
+      return judgeExpect(guard, before, value, at, bits);
+  }
+}
+
+/** The measurement that the answers of one poll of this guard yield (see `measurementOf`). */
+export function measure(guard: Guard, poll: Poll, scrapeMs: number): Measurement {
+  switch (guard.kind) {
+    case "threshold":
+      return measurementOf(poll, {
+        worst: guard.worst,
+        freshWithinMs: 2 * scrapeMs,
+        minSamples: guard.samples?.min,
+        minTotal: guard.total?.min,
+      });
+    case "expect":
+      return measurementOf(poll, { worst: guard.worst, freshWithinMs: 2 * scrapeMs });
+    case "alive":
+      return aliveMeasurement(poll, scrapeMs);
+  }
+}
+
+/** `total` carries the answer about other targets: a dead target is only believed when Prometheus still sees a live one. */
+function aliveMeasurement(poll: Poll, scrapeMs: number): Measurement {
+  const ours = measurementOf({ ...poll, total: undefined }, { worst: "min", freshWithinMs: 2 * scrapeMs });
+  if (ours.kind !== "value" || ours.value >= 1 || poll.total === undefined) return ours;
+  const others = measurementOf({ ...poll, main: poll.total, total: undefined }, { worst: "max", freshWithinMs: 2 * scrapeMs });
+  if (others.kind === "value" && others.value >= 1) return ours;
+  if (others.kind === "provider_down") return others;
+  const detail = "our target is down, but so is every other: Prometheus may be cut off";
+  return { kind: "no_evidence", at: poll.at, reason: "no_other_target", detail };
+}

@@ -1,0 +1,176 @@
+/** The shape of `flags/*.yaml`: the catalogue of what may change and the guards that must hold meanwhile. */
+import { z } from "zod";
+import { parseQuantity } from "../quantity.ts";
+import { isZone, parseDuration } from "../time.ts";
+
+const NAME = /^[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*$/;
+
+export const name = z
+  .string()
+  .regex(NAME, "expected a name of lower-case letters, digits and dashes")
+  .max(60, "expected at most 60 characters");
+
+/** A flag's name in the store and in the service: one word, as an environment variable or flag key allows. */
+const key = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/, "expected a flag key of letters, digits, `_`, `.` and `-`")
+  .refine((text) => !["__proto__", "constructor", "prototype"].includes(text), "expected a flag key that is not a reserved word");
+
+export const duration = z
+  .union([z.string(), z.literal(0)], { error: "expected a duration such as 30s, 15m or 2h" })
+  .transform((text, context) => {
+    const ms = parseDuration(String(text));
+    if (ms !== undefined) return ms;
+    context.addIssue({ code: "custom", message: "expected a duration such as 30s, 15m or 2h" });
+    return z.NEVER;
+  });
+
+const positive = duration.refine((ms) => ms > 0, "expected a duration longer than 0");
+
+const quantity = z
+  .union([z.string(), z.number()], { error: "expected a number such as 2%, 250ms, 1GiB or 20" })
+  .transform((input, context) => {
+    const parsed = parseQuantity(input);
+    if (parsed !== undefined) return parsed;
+    context.addIssue({ code: "custom", message: "expected a number such as 2%, 250ms, 1GiB or 20" });
+    return z.NEVER;
+  });
+
+const breach = z
+  .string({ error: "expected `k of n` such as 2 of 3" })
+  .transform((text, context) => {
+    const match = /^(\d{1,2}) of (\d{1,2})$/.exec(text.trim());
+    const k = Number(match?.[1]);
+    const n = Number(match?.[2]);
+    if (match !== null && k >= 1 && n >= k && n <= 30) return { k, n };
+    context.addIssue({ code: "custom", message: "expected `k of n` with 1 <= k <= n <= 30, such as 2 of 3" });
+    return z.NEVER;
+  });
+
+export const zone = z.string().refine(isZone, "expected a time zone such as Europe/Berlin");
+
+const loopbackOrUrl = z.url({ protocol: /^https?$/, error: "expected an http(s) URL" });
+
+/** `on`, `off`, a percentage such as `25%`, or the literal value the service reads. */
+const settingText = z.union([z.string(), z.number(), z.boolean()], { error: "expected on, off, a percentage or a value" }).transform(String);
+
+const processTarget = z.strictObject({
+  command: z.array(z.string().min(1)).min(1, "expected a command: a list of words"),
+  pidfile: z.string().min(1),
+  cwd: z.string().min(1).optional(),
+  log: z.string().min(1).optional(),
+  stop_timeout: positive.optional(),
+});
+
+export const restart = z.union(
+  [
+    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9@._-]*\.service$/, "expected a systemd unit such as ingestion.service"),
+    z.strictObject({ process: processTarget }),
+  ],
+  { error: "expected a systemd unit such as ingestion.service, or { process: { command, pidfile } }" },
+);
+
+export const provider = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({ kind: z.literal("file"), path: z.string().min(1).optional() }),
+    z.strictObject({ kind: z.literal("env-file"), path: z.string().min(1), restart, restart_within: positive.optional() }),
+  ],
+  { error: "expected provider kind file or env-file" },
+);
+
+export const view = z.union(
+  [
+    z.strictObject({ http: loopbackOrUrl, pointer: z.string().regex(/^(\/[^/]+)*$/, "expected a JSON pointer such as /flags") }),
+    z.strictObject({ metric: z.string().min(1) }),
+  ],
+  { error: "expected { http, pointer } or { metric }" },
+);
+
+export const prometheus = z.strictObject({
+  url: loopbackOrUrl,
+  scrape_interval: positive,
+  timeout: positive.optional(),
+});
+
+const flag = z.strictObject({
+  key,
+  owner: z.string().max(100).optional(),
+  description: z.string().max(500).optional(),
+  on: z.coerce.string().optional(),
+  off: z.coerce.string().optional(),
+  safe: settingText.optional(),
+  pinned: settingText.optional(),
+  requires: z.array(name).optional(),
+  undo: z.enum(["flip", "restart", "data", "none"], { error: "expected undo: flip, restart, data or none" }).optional(),
+});
+
+const judged = {
+  interval: positive.optional(),
+  breach: breach.optional(),
+  stages: z.array(z.string()).min(1).optional(),
+  // biome-ignore lint/suspicious/noThenProperty: `then` is the word in the file format; the object is never awaited.
+  then: z.enum(["rollback", "emergency", "hold", "page"], { error: "expected then: rollback, emergency, hold or page" }).optional(),
+};
+
+const query = z.string().min(1, "expected a PromQL query").max(4000);
+const worst = z.enum(["max", "min"], { error: "expected worst: max or min" }).optional();
+
+export const guard = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({
+      kind: z.literal("threshold"),
+      query,
+      max: quantity.optional(),
+      min: quantity.optional(),
+      worst,
+      min_samples: z.number().int().positive().optional(),
+      min_total: z.number().positive().optional(),
+      total: query.optional(),
+      ...judged,
+    }),
+    z.strictObject({ kind: z.literal("alive"), up: query.optional(), ...judged }),
+    z.strictObject({
+      kind: z.literal("expect"),
+      query,
+      max: quantity.optional(),
+      min: quantity.optional(),
+      within: positive,
+      worst,
+      interval: positive.optional(),
+      stages: z.array(z.string()).min(1).optional(),
+    }),
+  ],
+  { error: "expected guard kind threshold, alive or expect (other kinds are not available in this version)" },
+);
+
+export const flagsFileSchema = z.strictObject({
+  service: name,
+  environment: name,
+  provider,
+  view: view.optional(),
+  prometheus,
+  flags: z.record(name, flag).refine((flags) => Object.keys(flags).length > 0, "expected at least one flag"),
+  guards: z.record(name, guard).optional(),
+});
+
+export type FlagsFile = z.output<typeof flagsFileSchema>;
+export type FlagEntry = FlagsFile["flags"][string];
+export type GuardEntry = z.output<typeof guard>;
+export type ProviderEntry = z.output<typeof provider>;
+export type ViewEntry = z.output<typeof view>;
+export type PrometheusEntry = z.output<typeof prometheus>;
+export type RestartEntry = z.output<typeof restart>;
+
+/** `--overlay FILE`: other provider, Prometheus, view, polls and windows for a demo or staging, without touching the files. */
+export const overlaySchema = z.strictObject({
+  environment: name.optional(),
+  provider: provider.optional(),
+  view: view.optional(),
+  prometheus: prometheus.optional(),
+  interval: positive.optional(),
+  window: positive.optional(),
+});
+
+export type Overlay = z.output<typeof overlaySchema>;

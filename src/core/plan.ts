@@ -1,0 +1,168 @@
+/** The plan of a rollout, frozen when it starts: stages with their settings and soaks, the flags they touch, and the guards that must hold. */
+import type { ProviderEntry, PrometheusEntry, ViewEntry } from "./files/flags-file.ts";
+import type { Unit } from "./quantity.ts";
+import { OFF, type Setting, sameSetting } from "./setting.ts";
+import type { ForwardWindow } from "./time.ts";
+
+/** How a flip of this flag is taken back: by writing it, after a restart, or only by people (`data`: wrote data the old code cannot read). */
+export type Undo = "flip" | "restart" | "data" | "none";
+
+/** One entry of the catalogue in `flags/*.yaml`. `key` is the name the service and the flag store use. */
+export interface FlagDef {
+  readonly name: string;
+  readonly key: string;
+  readonly owner?: string;
+  readonly on: string;
+  readonly off: string;
+  readonly safe?: Setting;
+  readonly pinned?: Setting;
+  readonly requires: readonly string[];
+  readonly undo: Undo;
+}
+
+export interface FlagSetting {
+  readonly flag: string;
+  readonly setting: Setting;
+}
+
+/** What a stage does at once; a stage of percentages has several. `soakMs` is how long it is watched before the next forward step. */
+export interface Substage {
+  readonly set: readonly FlagSetting[];
+  readonly soakMs: number;
+}
+
+/** `atMs` is the planned start since the rollout's start. A review stage changes nothing and waits for a sign-off. */
+export interface Stage {
+  readonly name: string;
+  readonly atMs: number;
+  readonly substages: readonly Substage[];
+  readonly baseline: boolean;
+  readonly approval?: { readonly from: string };
+  readonly review?: "manual";
+}
+
+/** What a guard's breach does. */
+export type Consequence = "rollback" | "emergency" | "hold" | "page";
+
+/** `breach: k of n`: k bad values among the last n values. */
+export interface Breach {
+  readonly k: number;
+  readonly n: number;
+}
+
+interface GuardBase {
+  readonly name: string;
+  /** PromQL that yields the one number to judge. */
+  readonly query: string;
+  /** PromQL that yields the time stamp (Unix seconds) of the oldest sample behind `query`; the measurement is stale without it. */
+  readonly freshness: string;
+  readonly intervalMs: number;
+  /** The longest range the query looks back over; 0 for an instant query. */
+  readonly windowMs: number;
+  readonly breach: Breach;
+  readonly consequence: Consequence;
+  /** Stages in which the guard is judged; undefined means all. */
+  readonly stages?: readonly string[];
+}
+
+/** An extra query that must reach a minimum before the main query's number counts as evidence. */
+export interface Floor {
+  readonly query: string;
+  readonly min: number;
+}
+
+export interface ThresholdGuard extends GuardBase {
+  readonly kind: "threshold";
+  readonly max?: number;
+  readonly min?: number;
+  readonly unit: Unit;
+  readonly worst?: "max" | "min";
+  readonly samples?: Floor;
+  readonly total?: Floor;
+}
+
+/** Judges `up` of our targets; `others` tells whether any other target is up, so that a blind Prometheus is not taken for a dead service. */
+export interface AliveGuard extends GuardBase {
+  readonly kind: "alive";
+  readonly others: string;
+}
+
+export interface ExpectGuard extends GuardBase {
+  readonly kind: "expect";
+  readonly max?: number;
+  readonly min?: number;
+  readonly unit: Unit;
+  readonly withinMs: number;
+  readonly worst?: "max" | "min";
+}
+
+export type Guard = ThresholdGuard | AliveGuard | ExpectGuard;
+
+/** What to do when the look after a rollback still shows the breach. */
+export type Unwind = "newest" | "gradual" | "all";
+
+/** What the flag store needs at most, in ms: `flip` to write and read back, `restart` for the process to come back (0 where none). */
+export interface ProviderLimits {
+  readonly flipMs: number;
+  readonly restartMs: number;
+}
+
+export interface Plan {
+  readonly rollout: string;
+  readonly service: string;
+  readonly environment: string;
+  readonly channel?: string;
+  /** Stem of the flags file this plan was built from. */
+  readonly source: string;
+  readonly flags: Readonly<Record<string, FlagDef>>;
+  readonly stages: readonly Stage[];
+  readonly guards: readonly Guard[];
+  readonly unwind: Unwind;
+  readonly onBlind: "hold" | "rollback";
+  readonly blindAfterMs: number;
+  readonly forward?: ForwardWindow;
+  readonly scrapeMs: number;
+  /** Total deadline of one Prometheus query. */
+  readonly queryTimeoutMs: number;
+  /** Whether the service's own view of its flags can be read. */
+  readonly hasView: boolean;
+  readonly provider: ProviderLimits;
+  /** How to reach the flag store, the service and its metrics: frozen too, so that a live rollout can go back whatever became of its file. */
+  readonly outside: { readonly provider: ProviderEntry; readonly view?: ViewEntry; readonly prometheus: PrometheusEntry };
+  /** Runbook named in pages that people must act on. */
+  readonly runbook?: string;
+}
+
+/** `environment/service/KEY`: what only one live rollout may own. */
+export function claimOf(plan: Plan, flag: string): string {
+  return `${plan.environment}/${plan.service}/${plan.flags[flag]?.key ?? flag}`;
+}
+
+/** The longest guard window plus two polls and a scrape: the least evidence (ms) any soak must have. */
+export function leastSoakMs(guards: readonly Guard[], scrapeMs: number): number {
+  return guards.reduce((most, guard) => Math.max(most, guard.windowMs + 2 * guard.intervalMs + scrapeMs), 0);
+}
+
+/** Index of the stage with this name, or -1. */
+export function stageIndex(plan: Plan, name: string): number {
+  return plan.stages.findIndex((stage) => stage.name === name);
+}
+
+/** Index of the stage that first sets the flag to something other than off, or -1. */
+export function stageOfFlag(plan: Plan, flag: string): number {
+  return plan.stages.findIndex((stage) =>
+    stage.substages.some((sub) => sub.set.some((item) => item.flag === flag && !sameSetting(item.setting, OFF))),
+  );
+}
+
+/** Flags that a stage sets, in the order it sets them, each once. */
+export function flagsOfStage(stage: Stage): readonly string[] {
+  return [...new Set(stage.substages.flatMap((sub) => sub.set.map((item) => item.flag)))];
+}
+
+/** Whether a guard is judged while stage `index` is the newest. */
+export function guardApplies(plan: Plan, guard: Guard, index: number): boolean {
+  if (guard.stages === undefined) return true;
+  const name = plan.stages[index]?.name;
+  return name !== undefined && guard.stages.includes(name);
+}

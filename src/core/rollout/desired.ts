@@ -1,0 +1,90 @@
+/** How the flags should be: the level that the engine makes true, whatever happened before. */
+import type { Plan } from "../plan.ts";
+import { type Setting, sameSetting } from "../setting.ts";
+import type { FlipState, State } from "./state.ts";
+import { settingUpTo } from "./state.ts";
+
+/** What Belay wants of one flag. Backward wishes are enforced for ever; a forward wish is written once, by `writeBy`, over `version` only. */
+export interface Wish {
+  readonly flag: string;
+  readonly setting: Setting;
+  readonly intent: string;
+  readonly direction: "forward" | "backward";
+  readonly verified: boolean;
+  readonly writeBy?: number;
+  readonly version?: string;
+}
+
+/** The wishes of a rollout, in the order in which flags are to be taken back (newest first). Flags it never wrote, or that people took over, have none. */
+export function desired(plan: Plan, state: State): readonly Wish[] {
+  const wishes: Wish[] = [];
+  for (const [flag, flip] of Object.entries(state.flips)) {
+    if (state.overridden[flag] !== undefined) continue;
+    wishes.push(toWish(plan, state, flag, flip));
+  }
+  return wishes.reverse();
+}
+
+function toWish(plan: Plan, state: State, flag: string, flip: FlipState): Wish {
+  const { writeBy } = flip;
+  const { version } = flip.flip;
+  return {
+    flag,
+    setting: settingUpTo(plan, state, flag, plan.stages.length - 1),
+    intent: flip.flip.intent,
+    direction: flip.direction,
+    verified: flip.verifiedAt !== undefined,
+    ...(writeBy === undefined ? {} : { writeBy }),
+    ...(version === undefined ? {} : { version }),
+  };
+}
+
+/** What the service itself says of one flag: the literal it works with, and the steady instant (ms) at which it was asked. */
+export interface ServiceView {
+  readonly literal: string;
+  readonly at: number;
+}
+
+/** A flag as its store shows it. `version` changes with every write; `intent` is the key of the last write, where the store keeps it. */
+export interface Reading {
+  readonly setting: Setting;
+  readonly version: string;
+  readonly intent?: string;
+  /** False while the service still runs on an older value (env-file before its restart). */
+  readonly effective: boolean;
+  /** Steady ms at which the read began. */
+  readonly at: number;
+}
+
+/** A write that would make the world match. `ifVersion` must still hold for a forward write. */
+export interface Write {
+  readonly flag: string;
+  readonly setting: Setting;
+  readonly intent: string;
+  readonly direction: "forward" | "backward";
+  readonly ifVersion?: string;
+}
+
+/**
+ * The writes needed now; a wish that was read back needs none (what changes later is judged by `decide`, not fought here). A backward wish is
+ * written until it is read back, also blindly when the flag cannot be read. A forward wish is written only before its `writeBy`, on a reading
+ * that is still at the version on which it was decided.
+ */
+export function neededWrites(wishes: readonly Wish[], readings: Readonly<Record<string, Reading | undefined>>, now: number): readonly Write[] {
+  const writes: Write[] = [];
+  for (const wish of wishes) {
+    const reading = readings[wish.flag];
+    const { flag, setting, intent, direction } = wish;
+    if (wish.verified) continue;
+    if (direction === "backward") {
+      if (reading === undefined || !sameSetting(reading.setting, setting) || !reading.effective) writes.push({ flag, setting, intent, direction });
+      continue;
+    }
+    if (reading === undefined || wish.version === undefined) continue;
+    if (wish.writeBy === undefined || now > wish.writeBy) continue;
+    const landed = sameSetting(reading.setting, setting);
+    if (landed ? reading.effective : reading.version !== wish.version) continue;
+    writes.push({ flag, setting, intent, direction, ifVersion: landed ? reading.version : wish.version });
+  }
+  return writes;
+}

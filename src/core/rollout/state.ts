@@ -1,0 +1,231 @@
+/** The state of one rollout run: a fold of its events, and the questions that the rest of the core asks of it. */
+import type { Actor, Cause, Flip, HoldReason } from "../event.ts";
+import type { FlagSetting, Guard, Plan, Stage, Substage } from "../plan.ts";
+import { leastSoakMs } from "../plan.ts";
+import { OFF, type Setting, sameSetting } from "../setting.ts";
+import type { Verdict, VerdictReason } from "../verdict.ts";
+
+/** `walking`, `rolling_back` and `looking` are live; `stuck` is a quarantined run that still honours a rollback. */
+export type Phase = "walking" | "rolling_back" | "looking" | "completed" | "stopped" | "rolled_back" | "stuck";
+
+export type StageStatus = "pending" | "enabling" | "soaking" | "passed" | "undone";
+
+/** `soakedMs` is soak covered by fresh `pass` up to the steady instant `creditedTo`; `cut` means a person advanced early. */
+export interface StageState {
+  readonly status: StageStatus;
+  readonly substage: number;
+  readonly soakedMs: number;
+  readonly creditedTo: number;
+  readonly extraMs: number;
+  readonly cut: boolean;
+  readonly startedAt?: number;
+  readonly startedWall?: number;
+  readonly enabledAt?: number;
+}
+
+export interface Hold {
+  readonly reason: HoldReason;
+  readonly detail: string;
+  readonly by: Actor;
+  readonly since: number;
+  readonly wall: number;
+}
+
+/** The newest write decided for a flag and whether it has been read back. */
+export interface FlipState {
+  readonly flip: Flip;
+  readonly direction: "forward" | "backward";
+  readonly at: number;
+  readonly verifiedAt?: number;
+  readonly writeBy?: number;
+  readonly verifyBy?: number;
+}
+
+export interface Approval {
+  readonly stage: number;
+  readonly from: string;
+  readonly requester: Actor;
+  readonly expiresAt: number;
+  readonly approvedBy?: Actor;
+}
+
+/** A rollback, while it runs and afterwards. `At` instants are steady ms, `Wall` instants Unix ms. */
+export interface Rollback {
+  readonly to: number;
+  readonly stages: readonly number[];
+  readonly flags: readonly string[];
+  readonly cause: Cause;
+  readonly by: Actor;
+  readonly decidedAt: number;
+  readonly decidedWall: number;
+  readonly breachAt?: number;
+  readonly offAt?: number;
+  readonly offWall?: number;
+  readonly confirmedAt?: number;
+  readonly confirmedWall?: number;
+  readonly seenBy?: "service" | "store";
+  readonly recoveredAt?: number;
+}
+
+export interface LastVerdict {
+  readonly verdict: Verdict;
+  readonly reason?: VerdictReason;
+  readonly detail?: string;
+  readonly value?: number;
+  readonly since: number;
+}
+
+export interface State {
+  readonly schema: 1;
+  readonly run: string;
+  readonly rollout: string;
+  readonly planHash: string;
+  /** Number of events so far. */
+  readonly revision: number;
+  /** Revision at the last event that changes what a button would do; buttons carry it, so that a stale one is noticed. */
+  readonly face: number;
+  readonly phase: Phase;
+  readonly startedBy: Actor;
+  /** Who last asked to go forward; may not approve. */
+  readonly requester: Actor;
+  readonly startAt: number;
+  readonly startedWall: number;
+  readonly first: number;
+  readonly end: number;
+  readonly stages: readonly StageState[];
+  readonly recorded: Readonly<Record<string, Setting>>;
+  readonly flips: Readonly<Record<string, FlipState>>;
+  /** Flags as people set them; Belay has no opinion on these until it takes them back or starts their stage anew. */
+  readonly overridden: Readonly<Record<string, Setting>>;
+  /** Flags that a rollback took back; forward is refused until a person unlocks them. */
+  readonly latched: Readonly<Record<string, { readonly because: string; readonly at: number }>>;
+  readonly holds: readonly Hold[];
+  readonly verdicts: Readonly<Record<string, LastVerdict>>;
+  readonly approval?: Approval;
+  readonly baselineAsk?: { readonly stage: number; readonly flags: readonly string[]; readonly confirmed: boolean };
+  readonly review?: { readonly stage: number; readonly since: number };
+  readonly rollback?: Rollback;
+  /** Everything that is held, blind, waiting or rolled back moves the plan: total ms so far, and since when it stands still. */
+  readonly shiftMs: number;
+  readonly stoppedSince?: number;
+  /** Samples count from here (steady ms); after a rollback a guard's window must have passed too. */
+  readonly epoch: { readonly at: number; readonly settle: boolean };
+  readonly paged: readonly string[];
+  readonly endedAt?: number;
+  readonly lastAt: number;
+  readonly lastWall: number;
+}
+
+export function isLive(state: State): boolean {
+  return state.phase === "walking" || state.phase === "rolling_back" || state.phase === "looking";
+}
+
+export function isBegun(stage: StageState | undefined): boolean {
+  return stage !== undefined && (stage.status === "enabling" || stage.status === "soaking" || stage.status === "passed");
+}
+
+export function stageAt(plan: Plan, index: number): Stage {
+  const stage = plan.stages[index];
+  if (stage === undefined) throw new Error(`the plan of ${plan.rollout} has no stage ${index}`);
+  return stage;
+}
+
+export function substageAt(plan: Plan, stage: number, substage: number): Substage {
+  const found = stageAt(plan, stage).substages[substage];
+  if (found === undefined) throw new Error(`stage ${stage} of ${plan.rollout} has no substage ${substage}`);
+  return found;
+}
+
+/** Index of the newest begun stage, reviews included; -1 when none. */
+export function newestStage(state: State): number {
+  return state.stages.findLastIndex(isBegun);
+}
+
+/** Index of the newest begun stage that sets flags (baseline included); -1 when none. Guards are judged for this stage. */
+export function newestFlagStage(plan: Plan, state: State): number {
+  return state.stages.findLastIndex((stage, index) => isBegun(stage) && stageAt(plan, index).substages.length > 0);
+}
+
+/** Index of the newest begun stage that a rollback can take back (not a baseline, not a review); -1 when none. */
+export function newestUndoable(plan: Plan, state: State): number {
+  return state.stages.findLastIndex((stage, index) => isBegun(stage) && isUndoable(stageAt(plan, index)));
+}
+
+export function isUndoable(stage: Stage): boolean {
+  return stage.substages.length > 0 && !stage.baseline;
+}
+
+/** The settings a begun stage has reached: its substages so far, later ones winning. */
+export function reachedSettings(plan: Plan, state: State, index: number): readonly FlagSetting[] {
+  const at = state.stages[index];
+  if (at === undefined || !isBegun(at)) return [];
+  return stageAt(plan, index)
+    .substages.slice(0, at.substage + 1)
+    .flatMap((sub) => sub.set);
+}
+
+/**
+ * How a flag should be when only the begun stages up to `upTo` count. The newest non-baseline stage that sets it wins; then the declared
+ * safe value; then what a begun baseline set; then the value recorded before the rollout; then off.
+ */
+export function settingUpTo(plan: Plan, state: State, flag: string, upTo: number): Setting {
+  let fromBaseline: Setting | undefined;
+  let fromStage: Setting | undefined;
+  for (let index = 0; index <= upTo; index++) {
+    for (const item of reachedSettings(plan, state, index)) {
+      if (item.flag !== flag) continue;
+      if (stageAt(plan, index).baseline) fromBaseline = item.setting;
+      else fromStage = item.setting;
+    }
+  }
+  return fromStage ?? plan.flags[flag]?.safe ?? fromBaseline ?? state.recorded[flag] ?? OFF;
+}
+
+/** The soak (ms) that the present substage of a stage needs, never less than the least evidence; after an early advance only that. */
+export function soakNeededMs(plan: Plan, state: State, index: number): number {
+  const at = state.stages[index];
+  if (at === undefined || stageAt(plan, index).substages.length === 0) return 0;
+  const least = leastSoakMs(guardsFor(plan, index), plan.scrapeMs);
+  if (at.cut) return least;
+  return Math.max(substageAt(plan, index, at.substage).soakMs, least) + at.extraMs;
+}
+
+/** Guards that are judged while stage `index` is the newest flag stage (-1: before the first). */
+export function guardsFor(plan: Plan, index: number): readonly Guard[] {
+  const name = plan.stages[index]?.name;
+  return plan.guards.filter((guard) => guard.stages === undefined || (name !== undefined && guard.stages.includes(name)));
+}
+
+/** The steady instant from which samples of this guard count. */
+export function epochOf(plan: Plan, state: State, guard: Guard): number {
+  return state.epoch.settle ? state.epoch.at + guard.windowMs + plan.scrapeMs : state.epoch.at;
+}
+
+/** The planned start (steady ms) of a stage, moved by everything that stood still so far. */
+export function plannedAt(plan: Plan, state: State, index: number, now: number): number {
+  const open = state.stoppedSince === undefined ? 0 : now - state.stoppedSince;
+  return state.startAt + stageAt(plan, index).atMs - stageAt(plan, state.first).atMs + state.shiftMs + open;
+}
+
+/** The forward flips that have not been read back yet. */
+export function pendingForward(state: State): readonly FlipState[] {
+  return Object.values(state.flips).filter((flip) => flip.direction === "forward" && flip.verifiedAt === undefined);
+}
+
+export function pendingBackward(state: State): readonly FlipState[] {
+  return Object.values(state.flips).filter((flip) => flip.direction === "backward" && flip.verifiedAt === undefined);
+}
+
+export function hasHold(state: State, reason: HoldReason): boolean {
+  return state.holds.some((hold) => hold.reason === reason);
+}
+
+/** Whether anything this run turned on is still meant to be on. */
+export function hasAnythingOn(plan: Plan, state: State): boolean {
+  return newestUndoable(plan, state) >= 0;
+}
+
+/** Whether `setting` is as far back as the flag goes. */
+export function isSafe(plan: Plan, state: State, flag: string, setting: Setting): boolean {
+  return sameSetting(setting, plan.flags[flag]?.safe ?? state.recorded[flag] ?? OFF);
+}

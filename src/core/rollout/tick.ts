@@ -1,0 +1,153 @@
+/** One tick: given the world as last seen, the first transition of a rollout that is due now, or none. The engine repeats it until none is left. */
+import { BELAY, type HoldReason, type RolloutEvent } from "../event.ts";
+import type { Plan } from "../plan.ts";
+import { formatSetting, sameSetting } from "../setting.ts";
+import { formatDuration, type Now } from "../time.ts";
+import { onBreach, onComeback, onLooking, onRollingBack, page, planRollback, verifyBackward } from "./backward.ts";
+import { bankProgress, nextForward, onEnabling, onSoaking } from "./forward.ts";
+import { flagsOfStage } from "../plan.ts";
+import { hasHold, isBegun, isLive, newestUndoable, type State } from "./state.ts";
+import { isBlind, judgementOf, watchedGuards, type World } from "./world.ts";
+
+const NONE: readonly RolloutEvent[] = [];
+
+/** The events of the first due transition. Pure; returns one shared empty array when nothing changes, so that a quiet tick costs nothing. */
+export function onTick(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  if (!isLive(state)) return NONE;
+  const first = firstOf(verdictChanges(plan, state, world), () => verifyBackward(state, world));
+  if (first.length > 0) return first;
+  switch (state.phase) {
+    case "rolling_back":
+      return onRollingBack(plan, state, world, now);
+    case "looking":
+      return firstOf(onLooking(plan, state, world, now), () => onComeback(state, world));
+    default:
+      return onWalking(plan, state, world, now);
+  }
+}
+
+function onWalking(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  let events = onBreach(plan, state, world);
+  if (events.length > 0) return events;
+  events = onComeback(state, world);
+  if (events.length > 0) return events;
+  events = onDrift(plan, state, world);
+  if (events.length > 0) return events;
+  events = onEnabling(plan, state, world, now);
+  if (events.length > 0) return events;
+  events = onBlind(plan, state, world, now);
+  if (events.length > 0) return events;
+  events = onExpectation(plan, state, world);
+  if (events.length > 0) return events;
+  events = onApprovalExpiry(state, now);
+  if (events.length > 0) return events;
+  events = onSoaking(plan, state, world);
+  if (events.length > 0) return events;
+  const next = nextForward(plan, state, world, now);
+  return next.kind === "go" ? next.events : NONE;
+}
+
+function firstOf(events: readonly RolloutEvent[], otherwise: () => readonly RolloutEvent[]): readonly RolloutEvent[] {
+  return events.length > 0 ? events : otherwise();
+}
+
+/** Each guard whose verdict or reason is not the journaled one; soak so far is banked first, so that it is not lost with the run of passes. */
+function verdictChanges(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
+  let changes: RolloutEvent[] | undefined;
+  for (const guard of watchedGuards(plan, state)) {
+    const judgement = judgementOf(plan, state, world, guard);
+    if (judgement.reason === "not_asked") continue;
+    const last = state.verdicts[guard.name];
+    if (last !== undefined && last.verdict === judgement.verdict && last.reason === judgement.reason) continue;
+    changes ??= [...bankProgress(plan, state, world)];
+    const { verdict, reason, detail, value } = judgement;
+    changes.push({
+      kind: "verdict_changed",
+      guard: guard.name,
+      verdict,
+      ...(reason === undefined ? {} : { reason }),
+      ...(detail === undefined ? {} : { detail }),
+      ...(value === undefined ? {} : { value }),
+    });
+  }
+  return changes ?? NONE;
+}
+
+/** Flags that people changed: one that Belay turned on and read back, or one of a stage that has not begun. */
+function onDrift(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
+  for (const [index, stage] of plan.stages.entries()) {
+    if (index < state.first || index > state.end) continue;
+    for (const flag of flagsOfStage(stage)) {
+      const reading = world.readings[flag];
+      if (reading === undefined) continue;
+      const known = state.flips[flag];
+      if (known !== undefined && (known.verifiedAt === undefined || reading.at <= known.verifiedAt)) continue;
+      const expected = state.overridden[flag] ?? known?.flip.to ?? state.recorded[flag];
+      if (expected === undefined || sameSetting(reading.setting, expected)) continue;
+      const begun = isBegun(state.stages[index]);
+      const direction = begun ? "back" : "ahead";
+      const found = formatSetting(reading.setting);
+      const detail = begun
+        ? `${flag} was set ${found} by somebody; Belay had set it ${formatSetting(expected)} and will not fight that`
+        : `${flag} was set ${found} by somebody before its stage ${stage.name}`;
+      const warn = begun ? NONE : page(state, `${state.run}.drift.${flag}.${reading.version}`, "P1", `${plan.rollout}: ${detail}`);
+      return [
+        ...bankProgress(plan, state, world),
+        { kind: "drift_found", flag, expected, found: reading.setting, direction },
+        { kind: "held", reason: "drift", detail, by: BELAY },
+        ...warn,
+      ];
+    }
+  }
+  return NONE;
+}
+
+/** Blind at once when any watched guard has no evidence; pages and applies `on_blind` after `blind_after`; ends by itself with fresh evidence. */
+function onBlind(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  let detail: string | undefined;
+  for (const guard of watchedGuards(plan, state)) {
+    const judgement = judgementOf(plan, state, world, guard);
+    if (!isBlind(plan, guard, judgement, now.steady)) continue;
+    const why = judgement.reason === "not_asked" ? "not answered" : `${judgement.reason ?? "late"}: ${judgement.detail ?? "no answer in time"}`;
+    detail = `${guard.name} (${why})`;
+    break;
+  }
+  const hold = state.holds.find((one) => one.reason === "blind");
+  if (detail !== undefined && hold === undefined) {
+    return [...bankProgress(plan, state, world), { kind: "held", reason: "blind", detail, by: BELAY }];
+  }
+  if (hold === undefined) return NONE;
+  if (detail === undefined) {
+    const waiting = watchedGuards(plan, state).some((guard) => judgementOf(plan, state, world, guard).reason === "not_asked");
+    return waiting ? NONE : [{ kind: "resumed", reasons: ["blind"], by: BELAY }];
+  }
+  if (now.steady - hold.since < plan.blindAfterMs || newestUndoable(plan, state) < 0) return NONE;
+  const summary = `${plan.rollout}: blind for ${formatDuration(plan.blindAfterMs)}: ${detail}. Holding; flags stay as they are.`;
+  const paged = page(state, `${state.run}.blind.${hold.since}`, "P1", summary);
+  if (paged.length === 0 || plan.onBlind === "hold") return paged;
+  const back = planRollback(plan, state, world, newestUndoable(plan, state) - 1, { kind: "blind", detail }, BELAY);
+  return back === undefined ? paged : [...paged, back];
+}
+
+/** Holds while an expectation is overdue; ends by itself when it is met. */
+function onExpectation(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
+  let unmet: string | undefined;
+  for (const guard of watchedGuards(plan, state)) {
+    const judgement = judgementOf(plan, state, world, guard);
+    if (judgement.reason === "expectation_unmet") unmet ??= `${guard.name}: ${judgement.detail ?? ""}`;
+  }
+  const reason: HoldReason = "expectation";
+  const held = hasHold(state, reason);
+  if (unmet !== undefined && !held) return [...bankProgress(plan, state, world), { kind: "held", reason, detail: unmet, by: BELAY }];
+  if (unmet === undefined && held) return [{ kind: "resumed", reasons: [reason], by: BELAY }];
+  return NONE;
+}
+
+function onApprovalExpiry(state: State, now: Now): readonly RolloutEvent[] {
+  const { approval } = state;
+  if (approval === undefined || now.steady < approval.expiresAt) return NONE;
+  return [
+    { kind: "approval_expired", stage: approval.stage },
+    { kind: "held", reason: "approval_expired", detail: "the approval lapsed; resume asks again", by: BELAY },
+  ];
+}

@@ -1,0 +1,67 @@
+/** The world as the engine last saw it, handed to `decide` with every tick; and what the core reads out of it. */
+import { longestGapMs } from "../analysis.ts";
+import type { Guard, Plan } from "../plan.ts";
+import { type Setting, sameSetting, toWire } from "../setting.ts";
+import { type Judgement, unjudged } from "../verdict.ts";
+import type { Reading, ServiceView } from "./desired.ts";
+import { epochOf, guardsFor, newestFlagStage, type State } from "./state.ts";
+
+export interface World {
+  /** By guard name. */
+  readonly judgements: Readonly<Record<string, Judgement | undefined>>;
+  /** The flag store, by flag name. */
+  readonly readings: Readonly<Record<string, Reading | undefined>>;
+  /** The service's own view, by flag name. */
+  readonly views: Readonly<Record<string, ServiceView | undefined>>;
+  /** Why the flag store cannot be read or written at present. */
+  readonly storeFault?: string;
+}
+
+export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {} };
+
+/** Guards that are judged now: those of the newest flag stage, and during a look also the one that caused the rollback. */
+export function watchedGuards(plan: Plan, state: State): readonly Guard[] {
+  const guards = guardsFor(plan, newestFlagStage(plan, state));
+  const cause = state.phase === "looking" ? state.rollback?.cause : undefined;
+  if (cause === undefined || (cause.kind !== "breach" && cause.kind !== "still_breaching")) return guards;
+  if (guards.some((guard) => guard.name === cause.guard)) return guards;
+  return [...guards, ...plan.guards.filter((guard) => guard.name === cause.guard)];
+}
+
+/** The judgement of a guard for the present epoch; one from before a flip says nothing about what came after it. */
+export function judgementOf(plan: Plan, state: State, world: World, guard: Guard): Judgement {
+  const epoch = epochOf(plan, state, guard);
+  const known = world.judgements[guard.name];
+  return known === undefined || known.epoch < epoch ? unjudged(epoch) : known;
+}
+
+/** Whether this judgement leaves us blind: asked without evidence, or not answered for longer than a run of polls may gap. */
+export function isBlind(plan: Plan, guard: Guard, judgement: Judgement, now: number): boolean {
+  if (judgement.reason === "not_asked") return now - judgement.epoch > 2 * longestGapMs(guard, plan.queryTimeoutMs);
+  if (judgement.verdict === "no_evidence" || judgement.verdict === "provider_down") return true;
+  return now - judgement.at > 2 * longestGapMs(guard, plan.queryTimeoutMs);
+}
+
+/** Whether the service works with this setting. For a percentage its single literal proves nothing, and any is taken. */
+export function viewAgrees(plan: Plan, flag: string, setting: Setting, view: ServiceView): boolean {
+  const def = plan.flags[flag];
+  if (def === undefined || setting.kind === "percent") return true;
+  const literal = view.literal.trim().toLowerCase();
+  if (literal === toWire(def, setting).value.trim().toLowerCase()) return true;
+  if (setting.kind === "on") return literal === "1" || literal === "true" || literal === "on";
+  if (setting.kind === "off") return literal === "0" || literal === "false" || literal === "off";
+  return false;
+}
+
+/** Whether a read that began after `since` shows the flag so in the store and takes effect. */
+export function storeShows(world: World, flag: string, setting: Setting, since: number): boolean {
+  const reading = world.readings[flag];
+  return reading !== undefined && reading.at >= since && reading.effective && sameSetting(reading.setting, setting);
+}
+
+/** Whether the service's own view, asked after `since`, agrees; true where the service has no view. */
+export function serviceShows(plan: Plan, world: World, flag: string, setting: Setting, since: number): boolean {
+  if (!plan.hasView) return true;
+  const view = world.views[flag];
+  return view !== undefined && view.at >= since && viewAgrees(plan, flag, setting, view);
+}

@@ -1,0 +1,290 @@
+/** From a typed command to what it is about: which rollout, run, stage or flag is meant. Several matches are asked about, never guessed. */
+import { nearest, type Parsed, shorten } from "./command.ts";
+import { flagsOfStage, type Plan, stageIndex, stageOfFlag } from "./plan.ts";
+import { type Offer, type Refusal, refuse } from "./refusal.ts";
+import type { Ask } from "./rollout/people.ts";
+import { isBegun, isLive, type State } from "./rollout/state.ts";
+import { MINUTE, nextClock, type Now, parseDuration } from "./time.ts";
+
+/** One run with the plan it froze. */
+export interface Run {
+  readonly plan: Plan;
+  readonly state: State;
+}
+
+export type Show = "list" | "status" | "plan" | "evidence" | "history" | "help" | "whoami";
+
+export type Resolution =
+  | { readonly kind: "ask"; readonly run: string; readonly ask: Ask }
+  /** `stage` undefined starts the whole rollout, otherwise that stage alone or everything up to it. */
+  | { readonly kind: "start"; readonly rollout: string; readonly stage?: number; readonly delayMs: number }
+  | { readonly kind: "show"; readonly what: Show; readonly run?: string; readonly rollout?: string }
+  | { readonly kind: "settled"; readonly note: string; readonly run: string }
+  | Refusal;
+
+export interface Known {
+  /** Loaded rollouts by name. */
+  readonly catalogue: ReadonlyMap<string, Plan>;
+  /** Live runs and ended ones that still lock a flag, oldest first. */
+  readonly runs: readonly Run[];
+  /** Zone for clock times such as `at=14:00` when the rollout names none. */
+  readonly zone: string;
+}
+
+/** Resolves a parsed command. Pure; reads only what is loaded and known. */
+export function resolve(parsed: Parsed, known: Known, now: Now): Resolution {
+  const { verb } = parsed.spec;
+  switch (verb) {
+    case "list":
+    case "help":
+    case "whoami":
+      return { kind: "show", what: verb };
+    case "plan":
+      return resolvePlan(parsed, known);
+    case "status":
+    case "evidence":
+    case "history":
+      return resolveShow(verb, parsed, known);
+    case "start":
+      return resolveStart(parsed, known, now);
+    case "enable":
+      return resolveEnable(parsed, known);
+    case "unlock":
+      return resolveUnlock(parsed, known);
+    default:
+      return resolveAsk(parsed, known);
+  }
+}
+
+function live(known: Known): readonly Run[] {
+  return known.runs.filter(({ state }) => isLive(state) || state.phase === "stuck");
+}
+
+function unknownRollout(name: string, known: Known): Refusal {
+  const names = [...known.catalogue.keys()];
+  const near = nearest(name, names);
+  const hint = near === undefined ? `Known: ${names.join(", ") || "none"}.` : `Did you mean \`${near}\`?`;
+  return refuse("unknown_rollout", `there is no rollout \`${shorten(name)}\`. ${hint}`);
+}
+
+function resolvePlan(parsed: Parsed, known: Known): Resolution {
+  const name = parsed.words[0] ?? (known.catalogue.size === 1 ? [...known.catalogue.keys()][0] : undefined);
+  if (name === undefined) return refuse("bad_value", `which rollout? Known: ${[...known.catalogue.keys()].join(", ") || "none"}.`);
+  return known.catalogue.has(name) ? { kind: "show", what: "plan", rollout: name } : unknownRollout(name, known);
+}
+
+function resolveShow(what: "status" | "evidence" | "history", parsed: Parsed, known: Known): Resolution {
+  const name = parsed.options.get("run") ?? parsed.words[0];
+  if (name === undefined) {
+    const candidates = live(known);
+    const only = candidates.length === 1 ? candidates[0] : candidates.length === 0 ? known.runs.at(-1) : undefined;
+    if (only !== undefined) return { kind: "show", what, run: only.state.run };
+    return { kind: "show", what: "list" };
+  }
+  const run = findRun(known.runs, name) ?? undefined;
+  if (run !== undefined) return { kind: "show", what, run: run.state.run };
+  return known.catalogue.has(name) ? { kind: "show", what, rollout: name } : unknownRollout(name, known);
+}
+
+/** The newest run with this id or of this rollout; live ones first. */
+function findRun(runs: readonly Run[], name: string): Run | undefined {
+  const hits = runs.filter(({ state }) => state.run === name || state.rollout === name);
+  return hits.findLast(({ state }) => isLive(state)) ?? hits.at(-1);
+}
+
+function resolveStart(parsed: Parsed, known: Known, now: Now): Resolution {
+  const name = parsed.words[0] ?? (known.catalogue.size === 1 ? [...known.catalogue.keys()][0] : undefined);
+  if (name === undefined) return refuse("bad_value", `start which rollout? Known: ${[...known.catalogue.keys()].join(", ") || "none"}.`);
+  const plan = known.catalogue.get(name);
+  if (plan === undefined) return unknownRollout(name, known);
+  const env = parsed.options.get("env");
+  if (env !== undefined && env !== plan.environment) return refuse("bad_value", `${name} is a rollout for ${plan.environment}, not ${shorten(env)}.`);
+  const at = parsed.options.get("at");
+  if (at === undefined) return { kind: "start", rollout: name, delayMs: 0 };
+  const zone = plan.forward?.zone ?? known.zone;
+  const match = /^([01]?\d|2[0-3]):([0-5]\d)$/.exec(at);
+  if (match === null) return refuse("bad_value", `\`at=${shorten(at)}\` is not a clock time such as at=14:00 (${zone}).`);
+  return { kind: "start", rollout: name, delayMs: nextClock(now.wall, Number(match[1]), Number(match[2]), zone) - now.wall };
+}
+
+interface StageHit {
+  readonly rollout: string;
+  readonly plan: Plan;
+  readonly stage: number;
+}
+
+/** Stages meant by NAME: exact stage names before flag names before unique beginnings. */
+function findStages(name: string, plans: readonly (readonly [string, Plan])[]): readonly StageHit[] {
+  const [scope, bare] = name.includes("/") ? (name.split("/", 2) as [string, string]) : [undefined, name];
+  const eligible = plans.filter(([rollout]) => scope === undefined || rollout === scope);
+  const hits = (find: (plan: Plan) => number): StageHit[] =>
+    eligible.map(([rollout, plan]) => ({ rollout, plan, stage: find(plan) })).filter((hit) => hit.stage >= 0);
+  const exact = hits((plan) => stageIndex(plan, bare));
+  if (exact.length > 0) return exact;
+  const flag = hits((plan) => stageOfFlag(plan, keyToName(plan, bare)));
+  if (flag.length > 0) return flag;
+  if (bare.length < 2) return [];
+  return eligible.flatMap(([rollout, plan]) =>
+    plan.stages.flatMap((stage, index) => (stage.name.startsWith(bare) ? [{ rollout, plan, stage: index }] : [])),
+  );
+}
+
+/** `FEATURE_PARALLEL` means the flag whose key that is. */
+function keyToName(plan: Plan, name: string): string {
+  return Object.values(plan.flags).find((flag) => flag.key === name)?.name ?? name;
+}
+
+function resolveEnable(parsed: Parsed, known: Known): Resolution {
+  const [name] = parsed.words;
+  if (name === undefined) return refuse("bad_value", "enable which stage? Usage: `/rollout enable STAGE`");
+  const env = parsed.options.get("env");
+  const plans = [...known.catalogue].filter(([, plan]) => env === undefined || plan.environment === env);
+  const liveRuns = live(known);
+  const runOption = parsed.options.get("run");
+  const running = liveRuns.filter(({ state, plan }) => (env === undefined || plan.environment === env) && (runOption === undefined || state.run === runOption));
+  const inLive = running.flatMap((run) => findStages(name, [[run.state.rollout, run.plan]]).map((hit) => ({ ...hit, run })));
+  if (inLive.length === 1 && inLive[0] !== undefined) return enableInLive(inLive[0].run, inLive[0].stage);
+  const hits = inLive.length > 1 ? inLive : findStages(name, plans);
+  const [hit] = hits;
+  if (hit === undefined) return unknownStage(name, plans);
+  if (hits.length > 1) return several(name, hits);
+  return { kind: "start", rollout: hit.rollout, stage: hit.stage, delayMs: 0 };
+}
+
+function unknownStage(name: string, plans: readonly (readonly [string, Plan])[]): Refusal {
+  const names = [...new Set(plans.flatMap(([, plan]) => [...plan.stages.map((stage) => stage.name), ...Object.keys(plan.flags)]))];
+  const near = nearest(name.toLowerCase(), names);
+  if (near === undefined) return refuse("unknown_stage", `there is no stage or flag \`${shorten(name)}\`. Known: ${names.slice(0, 20).join(", ") || "none"}.`);
+  const offer: Offer = { label: `Enable ${near}`, command: `rollout enable ${near}`, confirm: `Enable ${near}?` };
+  return refuse("unknown_stage", `there is no stage or flag \`${shorten(name)}\`; did you mean \`${near}\`?`, [offer]);
+}
+
+function several(name: string, hits: readonly StageHit[]): Refusal {
+  const names = hits.map((hit) => `${hit.rollout}/${hit.plan.stages[hit.stage]?.name ?? ""}`);
+  return refuse("ambiguous", `\`${shorten(name)}\` could be ${names.join(" or ")}. Say which: \`/rollout enable ${names[0] ?? ""}\``);
+}
+
+function enableInLive(run: Run, stage: number): Resolution {
+  const { state, plan } = run;
+  const name = plan.stages[stage]?.name ?? "";
+  if (isBegun(state.stages[stage])) {
+    const at = state.stages[stage];
+    const status = at?.status === "soaking" ? "is on and soaking" : at?.status === "enabling" ? "is being turned on" : "is on, its soak passed";
+    return { kind: "settled", run: state.run, note: `${name} ${status} in ${state.rollout} (${state.run}).` };
+  }
+  if (state.approval?.stage === stage && state.approval.approvedBy === undefined) {
+    return { kind: "settled", run: state.run, note: `${name} waits for approval by ${state.approval.from}.` };
+  }
+  return { kind: "ask", run: state.run, ask: { kind: "set_end", end: stage } };
+}
+
+function resolveUnlock(parsed: Parsed, known: Known): Resolution {
+  const [name] = parsed.words;
+  if (name === undefined) return refuse("bad_value", 'unlock which stage or flag? Usage: `/rollout unlock STAGE because "..."`');
+  const locked = known.runs.filter(({ state }) => Object.keys(state.latched).length > 0);
+  const runOption = parsed.options.get("run");
+  const hits = locked.flatMap((run) => {
+    if (runOption !== undefined && run.state.run !== runOption) return [];
+    const flags = lockedFlags(run, name);
+    return flags.length === 0 ? [] : [{ run, flags }];
+  });
+  const hit = hits.at(-1);
+  if (hit === undefined) {
+    const flags = [...new Set(locked.flatMap(({ state }) => Object.keys(state.latched)))];
+    return refuse("not_locked", `\`${shorten(name)}\` is not locked. Locked now: ${flags.join(", ") || "nothing"}.`);
+  }
+  if (parsed.because === undefined) {
+    return refuse("missing_reason", `say why it is safe again: \`/rollout unlock ${shorten(name)} because "..."\``);
+  }
+  return { kind: "ask", run: hit.run.state.run, ask: { kind: "unlock", flags: hit.flags, because: parsed.because } };
+}
+
+function lockedFlags({ plan, state }: Run, name: string): readonly string[] {
+  const bare = name.includes("/") ? (name.split("/", 2)[1] ?? name) : name;
+  if (name.includes("/") && name.split("/", 1)[0] !== state.rollout) return [];
+  const index = stageIndex(plan, bare);
+  const stage = plan.stages[index];
+  const flags = stage === undefined ? [keyToName(plan, bare)] : flagsOfStage(stage);
+  return flags.filter((flag) => state.latched[flag] !== undefined);
+}
+
+/** The live run that a verb without a NAME means: named by run=, by the rollout's name, or the only one. */
+function pickLive(parsed: Parsed, known: Known, name: string | undefined): Run | Refusal {
+  const wanted = parsed.options.get("run") ?? name;
+  const candidates = live(known);
+  if (wanted !== undefined) {
+    const hit = findRun(candidates, wanted) ?? findRun(known.runs, wanted);
+    if (hit !== undefined) return hit;
+    if (known.catalogue.has(wanted)) return refuse("not_live", `${wanted} has no live rollout. \`/rollout start ${wanted}\` begins one.`);
+    return unknownRollout(wanted, known);
+  }
+  const [only, ...others] = candidates;
+  if (only === undefined) return refuse("not_live", "no rollout is live.", []);
+  if (others.length === 0) return only;
+  const names = candidates.map(({ state }) => `${state.rollout} (${state.run})`);
+  const offers = candidates.slice(0, 5).map(({ state }) => ({
+    label: state.rollout,
+    command: `rollout ${parsed.spec.verb} ${parsed.words.join(" ")} run=${state.run}`.replace(/\s+/g, " "),
+    confirm: `${parsed.spec.verb} ${state.rollout} (${state.run})?`,
+  }));
+  return refuse("ambiguous", `several rollouts are live: ${names.join(", ")}. Which one?`, offers);
+}
+
+function resolveAsk(parsed: Parsed, known: Known): Resolution {
+  const { verb } = parsed.spec;
+  const because = parsed.because === undefined ? {} : { because: parsed.because };
+  const positional = verb === "extend" || verb === "signoff" ? parsed.words[1] : verb === "rollback" ? parsed.options.get("rollout") : parsed.words[0];
+  if (verb === "rollback") return resolveRollback(parsed, known);
+  const run = pickLive(parsed, known, positional);
+  if ("kind" in run) return run;
+  const id = run.state.run;
+  switch (verb) {
+    case "hold":
+      return { kind: "ask", run: id, ask: { kind: "hold", ...because } };
+    case "resume":
+    case "advance":
+    case "approve":
+      return { kind: "ask", run: id, ask: { kind: verb } };
+    case "stop":
+      return { kind: "ask", run: id, ask: { kind: "stop", confirmed: parsed.options.has("leave-on"), ...because } };
+    case "extend": {
+      const ms = parseDuration(parsed.words[0] ?? "");
+      if (ms === undefined || ms < MINUTE / 60) return refuse("bad_value", `\`${shorten(parsed.words[0] ?? "")}\` is not a time such as 30m. Usage: \`/rollout extend 30m\``);
+      return { kind: "ask", run: id, ask: { kind: "extend", ms } };
+    }
+    case "signoff": {
+      const decision = parsed.words[0]?.toLowerCase();
+      if (decision !== "go" && decision !== "no-go") return refuse("bad_value", "sign off with `go` or `no-go`.");
+      return { kind: "ask", run: id, ask: { kind: "signoff", decision, ...because } };
+    }
+    default:
+      return refuse("unknown_verb", `\`${verb}\` is not available.`);
+  }
+}
+
+/** `rollback`, `rollback all`, `rollback to STAGE`, `rollback STAGE` (that stage and what came after), `rollback ROLLOUT`. */
+function resolveRollback(parsed: Parsed, known: Known): Resolution {
+  const because = parsed.because === undefined ? {} : { because: parsed.because };
+  const [first, second] = parsed.words;
+  const toStage = first?.toLowerCase() === "to" ? second : undefined;
+  if (first?.toLowerCase() === "to" && second === undefined) return refuse("bad_value", "roll back to which stage? Usage: `/rollout rollback to STAGE`");
+  const all = first?.toLowerCase() === "all";
+  const bare = all || toStage !== undefined ? undefined : first;
+  const named = bare !== undefined && (known.catalogue.has(bare) || findRun(known.runs, bare) !== undefined);
+  const owner = toStage === undefined && !named && bare !== undefined ? ownerOf(bare, known) : toStage === undefined ? undefined : ownerOf(toStage, known);
+  const run = owner ?? pickLive(parsed, known, parsed.options.get("rollout") ?? (named ? bare : all ? second : undefined));
+  if ("kind" in run) return run;
+  const id = run.state.run;
+  if (all) return { kind: "ask", run: id, ask: { kind: "rollback", to: -1, ...because } };
+  const stageName = toStage ?? (named ? undefined : bare);
+  if (stageName === undefined) return { kind: "ask", run: id, ask: { kind: "rollback", to: "newest", ...because } };
+  const [hit] = findStages(stageName, [[run.state.rollout, run.plan]]);
+  if (hit === undefined) return unknownStage(stageName, [[run.state.rollout, run.plan]]);
+  return { kind: "ask", run: id, ask: { kind: "rollback", to: toStage === undefined ? hit.stage - 1 : hit.stage, ...because } };
+}
+
+/** The only live run that has a stage or flag of this name. */
+function ownerOf(name: string, known: Known): Run | undefined {
+  const owners = live(known).filter(({ state, plan }) => findStages(name, [[state.rollout, plan]]).length > 0);
+  return owners.length === 1 ? owners[0] : undefined;
+}

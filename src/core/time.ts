@@ -1,0 +1,164 @@
+/** Time as the core knows it: instants handed in from outside, durations, and calendar windows for forward steps. */
+
+/**
+ * One instant, read twice. `steady` (ms) never runs backwards and is not moved by clock steps; all durations are differences of it.
+ * `wall` (ms since the Unix epoch) is for calendars and for people.
+ */
+export interface Now {
+  readonly steady: number;
+  readonly wall: number;
+}
+
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY };
+
+/** Reads `90s`, `1h30m`, `2d`, `250ms` or `0` as milliseconds; undefined when the text is not a duration. */
+export function parseDuration(text: string): number | undefined {
+  const trimmed = text.trim();
+  if (trimmed === "0") return 0;
+  if (trimmed.length > 40 || !/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(trimmed)) return undefined;
+  let total = 0;
+  for (const part of trimmed.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
+    total += Number(part[1]) * (UNIT_MS[part[2] ?? ""] ?? Number.NaN);
+  }
+  return Number.isFinite(total) && total <= 366 * DAY ? Math.round(total) : undefined;
+}
+
+/** Writes milliseconds the way people say them: `0 s`, `850 ms`, `2.1 s`, `45 s`, `1 min 30 s`, `2 h`, `1 d 17 h`. */
+export function formatDuration(ms: number): string {
+  if (ms < 0) return `-${formatDuration(-ms)}`;
+  if (ms === 0) return "0 s";
+  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < 10 * SECOND) return `${trimZero((ms / SECOND).toFixed(1))} s`;
+  const seconds = Math.round(ms / SECOND);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return twoParts(Math.floor(seconds / 60), "min", seconds % 60, "s");
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 24 * 60) return twoParts(Math.floor(minutes / 60), "h", minutes % 60, "min");
+  const hours = Math.round(minutes / 60);
+  return twoParts(Math.floor(hours / 24), "d", hours % 24, "h");
+}
+
+function twoParts(big: number, bigUnit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${big} ${bigUnit}` : `${big} ${bigUnit} ${small} ${smallUnit}`;
+}
+
+function trimZero(text: string): string {
+  return text.endsWith(".0") ? text.slice(0, -2) : text;
+}
+
+/** Hours in which forward steps may happen, in one time zone; `toMinute` is exclusive. Days run from Monday = 0. */
+export interface ForwardWindow {
+  readonly text: string;
+  readonly days: readonly boolean[];
+  readonly fromMinute: number;
+  readonly toMinute: number;
+  readonly zone: string;
+}
+
+const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
+
+/** Reads `Mon-Thu 09:00-16:00` (days may be a list: `Mon,Wed-Fri`); undefined when the text or the zone is not understood. */
+export function parseForwardWindow(text: string, zone: string): ForwardWindow | undefined {
+  const match = /^([A-Za-z,-]+)\s+(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})$/.exec(text.trim());
+  if (match === null || !isZone(zone)) return undefined;
+  const days = parseDays(match[1] ?? "");
+  const fromMinute = Number(match[2]) * 60 + Number(match[3]);
+  const toMinute = Number(match[4]) * 60 + Number(match[5]);
+  if (days === undefined || Number(match[3]) > 59 || Number(match[5]) > 59) return undefined;
+  if (fromMinute >= toMinute || toMinute > 24 * 60) return undefined;
+  return { text: text.trim(), days, fromMinute, toMinute, zone };
+}
+
+function parseDays(text: string): readonly boolean[] | undefined {
+  const days = DAYS.map(() => false);
+  for (const part of text.toLowerCase().split(",")) {
+    const [from = "", to = from, ...rest] = part.split("-");
+    const first = DAYS.findIndex((day) => day === from);
+    const last = DAYS.findIndex((day) => day === to);
+    if (rest.length > 0 || first < 0 || last < 0) return undefined;
+    for (let day = first; ; day = (day + 1) % 7) {
+      days[day] = true;
+      if (day === last) break;
+    }
+  }
+  return days;
+}
+
+/** True when the tz database knows the name (`Europe/Berlin`, `UTC`). */
+export function isZone(zone: string): boolean {
+  try {
+    formatter(zone);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+function formatter(zone: string): Intl.DateTimeFormat {
+  const known = formatters.get(zone);
+  if (known !== undefined) return known;
+  const made = new Intl.DateTimeFormat("en-GB", {
+    timeZone: zone,
+    hourCycle: "h23",
+    weekday: "short",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
+  formatters.set(zone, made);
+  return made;
+}
+
+interface LocalTime {
+  readonly day: number;
+  readonly minute: number;
+  readonly second: number;
+}
+
+function localTime(wall: number, zone: string): LocalTime {
+  const parts = new Map(formatter(zone).formatToParts(wall).map((part) => [part.type, part.value]));
+  const day = DAYS.findIndex((name) => name === parts.get("weekday")?.toLowerCase());
+  return { day, minute: Number(parts.get("hour")) * 60 + Number(parts.get("minute")), second: Number(parts.get("second")) };
+}
+
+/** `HH:MM:SS` of a wall instant in a zone. */
+export function formatClock(wall: number, zone = "UTC"): string {
+  const { minute, second } = localTime(wall, zone);
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${two(Math.floor(minute / 60))}:${two(minute % 60)}:${two(second)}`;
+}
+
+/** Whether forward steps are allowed at this wall instant. */
+export function isOpen(window: ForwardWindow, wall: number): boolean {
+  const { day, minute } = localTime(wall, window.zone);
+  return window.days[day] === true && minute >= window.fromMinute && minute < window.toMinute;
+}
+
+/** The first wall instant (ms) at or after `wall` in which forward steps are allowed. */
+export function opensAt(window: ForwardWindow, wall: number): number {
+  let at = wall;
+  for (let guard = 0; guard < 40; guard++) {
+    if (isOpen(window, at)) return at;
+    const { day, minute, second } = localTime(at, window.zone);
+    const wait = window.days[day] === true && minute < window.fromMinute ? window.fromMinute - minute : 24 * 60 - minute;
+    at += wait * MINUTE - second * SECOND - (at % SECOND);
+  }
+  return at;
+}
+
+/** The next wall instant (ms) after `wall` at which a clock in `zone` shows hh:mm; searches two days. */
+export function nextClock(wall: number, hour: number, minute: number, zone: string): number {
+  const target = hour * 60 + minute;
+  const here = localTime(wall, zone);
+  let at = wall - here.second * SECOND - (wall % SECOND) + ((target - here.minute + 24 * 60) % (24 * 60)) * MINUTE;
+  if (at <= wall) at += DAY;
+  const off = target - localTime(at, zone).minute;
+  return off === 0 ? at : at + (Math.abs(off) > 12 * 60 ? 0 : off * MINUTE);
+}
