@@ -155,14 +155,13 @@ export function stageOfFlag(plan: Plan, flag: string): number {
   );
 }
 
-/** Flags that a stage sets, in the order it sets them, each once. */
-export function flagsOfStage(stage: Stage): readonly string[] {
-  return [...new Set(stage.substages.flatMap((sub) => sub.set.map((item) => item.flag)))];
-}
+const flagsByStage = new WeakMap<Stage, readonly string[]>();
 
-/** Whether a guard is judged while stage `index` is the newest. */
-export function guardApplies(plan: Plan, guard: Guard, index: number): boolean {
-  if (guard.stages === undefined) return true;
-  const name = plan.stages[index]?.name;
-  return name !== undefined && guard.stages.includes(name);
+/** Flags that a stage sets, in the order it sets them, each once. Remembered per stage: it is asked on every tick. */
+export function flagsOfStage(stage: Stage): readonly string[] {
+  const known = flagsByStage.get(stage);
+  if (known !== undefined) return known;
+  const flags = [...new Set(stage.substages.flatMap((sub) => sub.set.map((item) => item.flag)))];
+  flagsByStage.set(stage, flags);
+  return flags;
 }

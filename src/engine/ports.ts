@@ -2,16 +2,17 @@
 import type { Actor, Recorded } from "../core/event.ts";
 import type { Answer } from "../core/measurement.ts";
 import type { FlagDef, Plan } from "../core/plan.ts";
+import type { Shown } from "../core/report/card.ts";
 import type { Reading } from "../core/rollout/desired.ts";
 import type { State } from "../core/rollout/state.ts";
 import type { Setting } from "../core/setting.ts";
 import type { Now } from "../core/time.ts";
 
-/** Time and chance. `sleep` rejects only when its signal fires. */
+/** Time and chance. */
 export interface Clock {
   now(): Now;
-  /** Resolves after `ms` of steady time; resolves early when `signal` is aborted. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `act` once after `ms` of steady time; the returned function cancels it. */
+  after(ms: number, act: () => void): () => void;
   /** A number in [0, 1), for jitter. */
   random(): number;
 }
@@ -49,6 +50,14 @@ export interface FlagStore {
   read(flags: readonly FlagDef[]): Promise<Readonly<Record<string, Omit<Reading, "at">>>>;
   /** Writes all changes as one operation where the store can (one file, one restart). Results by flag name. */
   write(writes: readonly FlagWrite[]): Promise<Readonly<Record<string, WriteResult>>>;
+}
+
+/** The process or unit that must restart before a flag written to an environment file takes effect. */
+export interface Target {
+  /** Restarts and waits until it runs; rejects with an `OutsideFault` when it is not up in its time. */
+  restart(): Promise<void>;
+  /** Whether it runs, and since when (wall ms). */
+  status(): Promise<{ readonly running: boolean; readonly startedAt: number | undefined }>;
 }
 
 /** What the service itself says of its flags: literals by flag name; a flag it does not mention is absent. */
@@ -244,20 +253,8 @@ export interface Spool {
 }
 
 /** What a chat adapter renders from, at the moment of sending. */
-export interface RunView {
-  readonly plan: Plan;
-  readonly state: State;
+export interface RunView extends Shown {
   readonly events: readonly Recorded[];
-  /** The newest measurement of each guard, by name. */
-  readonly figures: Readonly<Record<string, Figure | undefined>>;
-  readonly now: Now;
-}
-
-/** The newest thing known of a guard: its value, or why there is none. */
-export interface Figure {
-  readonly value?: number;
-  readonly trouble?: string;
-  readonly at: number;
 }
 
 /**
@@ -269,9 +266,4 @@ export interface Chat {
   post(item: OutboxItem, view: RunView | undefined, thread: MessageRef | undefined): Promise<MessageRef | undefined>;
   /** Edits a message in place. */
   update(ref: MessageRef, item: OutboxItem, view: RunView): Promise<void>;
-}
-
-/** Pages people. Rejects with `OutsideFault`; the same key may be sent again without a second page. */
-export interface Pager {
-  page(page: { readonly key: string; readonly severity: string; readonly summary: string; readonly run: string }): Promise<void>;
 }

@@ -25,6 +25,9 @@ export const QUARANTINE_MS = 12 * SECOND;
 /** An OFF that is not read back, or not seen by the service, after this long pages with the step to do by hand. */
 export const UNVERIFIED_PAGE_MS = 60 * SECOND;
 
+/** After the store's OFF the service's own word is waited for this long (and a restart's time); then the look goes on without it. */
+export const VIEW_PATIENCE_MS = 10 * SECOND;
+
 const NONE: readonly RolloutEvent[] = [];
 
 /** A page event, once per key; nothing when this key was paged before. */
@@ -146,17 +149,32 @@ export function onRollingBack(plan: Plan, state: State, world: World, now: Now):
     const todo = pending.map(({ flip }) => `set ${plan.flags[flip.flag]?.key ?? flip.flag} to ${formatSetting(flip.to)}`).join(", ");
     const fault = world.storeFault === undefined ? "" : ` (${world.storeFault})`;
     const summary = `${plan.rollout}: not read back after ${formatDuration(UNVERIFIED_PAGE_MS)}${fault}. By hand: ${todo}. Belay keeps trying.`;
-    return page(state, `${state.run}.unverified.${rollback.decidedAt}`, "P1", summary);
+    return page(state, `${state.run}.unverified.${rollback.seq}`, "P1", summary);
   }
   if (rollback.offAt === undefined) return [{ kind: "rollback_off" }];
-  const unseen = rollback.flags.filter((flag) => {
+  const unseen = unseenFlags(plan, state, world);
+  if (unseen.length === 0) return [{ kind: "rollback_confirmed", seenBy: plan.hasView ? "service" : "store" }];
+  const patience = VIEW_PATIENCE_MS + plan.provider.restartMs;
+  return now.steady - rollback.offAt < patience ? NONE : [{ kind: "rollback_confirmed", seenBy: "store" }];
+}
+
+/** Flags taken back that the service itself does not show so yet. */
+function unseenFlags(plan: Plan, state: State, world: World): readonly string[] {
+  return (state.rollback?.flags ?? []).filter((flag) => {
     const flip = state.flips[flag];
     return flip !== undefined && !serviceShows(plan, world, flag, flip.flip.to, flip.at);
   });
-  if (unseen.length === 0) return [{ kind: "rollback_confirmed", seenBy: plan.hasView ? "service" : "store" }];
-  if (!late) return NONE;
-  const summary = `${plan.rollout}: ${unseen.join(", ")} off in the flag store, but ${plan.service} does not say so yet. Look at the service itself.`;
-  return page(state, `${state.run}.unseen.${rollback.decidedAt}`, "P1", summary);
+}
+
+/** While looking on the store's word alone: the look starts anew when the service confirms, and pages when it does not. */
+function onUnseen(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  const { rollback } = state;
+  if (rollback === undefined || rollback.seenBy !== "store" || !plan.hasView) return NONE;
+  const unseen = unseenFlags(plan, state, world);
+  if (unseen.length === 0) return [{ kind: "rollback_confirmed", seenBy: "service" }];
+  if (now.steady - rollback.decidedAt < UNVERIFIED_PAGE_MS) return NONE;
+  const summary = `${plan.rollout}: ${unseen.join(", ")} off in the flag store, but ${plan.service} does not say so. Look at the service itself.`;
+  return page(state, `${state.run}.unseen.${rollback.seq}`, "P1", summary);
 }
 
 /** Steady ms at which a look may end well: the guard's window, one scrape and two polls after the service's OFF. */
@@ -171,6 +189,8 @@ export function onLooking(plan: Plan, state: State, world: World, now: Now): rea
   if (worst !== undefined && (worst.guard.consequence === "rollback" || worst.guard.consequence === "emergency")) {
     return afterFailedLook(plan, state, world, worst);
   }
+  const unseen = onUnseen(plan, state, world, now);
+  if (unseen.length > 0) return unseen;
   const cause = state.rollback?.cause;
   const judged = watchedGuards(plan, state).filter((guard) => guard.kind !== "expect");
   const causeGuard = cause?.kind === "breach" || cause?.kind === "still_breaching" ? cause.guard : undefined;
@@ -180,7 +200,7 @@ export function onLooking(plan: Plan, state: State, world: World, now: Now): rea
     const shown = deciding[0] === undefined ? undefined : verdicts[0];
     return recovered(plan, state, causeGuard, shown);
   }
-  const blind = deciding.find((guard) => isBlind(plan, guard, judgementOf(plan, state, world, guard), now.steady));
+  const blind = deciding.find((guard) => isBlind(plan, world, guard, judgementOf(plan, state, world, guard), now.steady));
   if (blind === undefined || now.steady - (state.rollback?.confirmedAt ?? now.steady) < plan.blindAfterMs) return NONE;
   const summary = `${plan.rollout}: flags are off, but guard ${blind.name} gives no evidence that production recovered. Look yourself.`;
   return page(state, `${state.run}.look_blind.${state.epoch.at}`, "P1", summary);

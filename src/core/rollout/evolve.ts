@@ -111,7 +111,7 @@ function apply(plan: Plan, s: State, recorded: Recorded): State {
     case "baseline_confirmed":
     case "review_opened":
     case "signed_off":
-      return applyGate(s, event, at);
+      return applyGate(s, event, recorded);
     case "rollback_started":
     case "rollback_off":
     case "rollback_confirmed":
@@ -212,11 +212,11 @@ type GateEvent = Of<
   "approval_requested" | "approved" | "approval_expired" | "baseline_asked" | "baseline_confirmed" | "review_opened" | "signed_off"
 >;
 
-function applyGate(s: State, event: GateEvent, at: number): State {
+function applyGate(s: State, event: GateEvent, { at, seq }: Recorded): State {
   switch (event.kind) {
     case "approval_requested": {
       const { stage, from, requester, expiresAt } = event;
-      return { ...s, approval: { stage, from, requester, expiresAt } };
+      return { ...s, approval: { seq, stage, from, requester, expiresAt } };
     }
     case "approved":
       return s.approval === undefined ? s : { ...s, approval: { ...s.approval, approvedBy: event.by } };
@@ -225,13 +225,13 @@ function applyGate(s: State, event: GateEvent, at: number): State {
       return rest;
     }
     case "baseline_asked":
-      return { ...s, baselineAsk: { stage: event.stage, flags: event.flags, confirmed: false } };
+      return { ...s, baselineAsk: { seq, stage: event.stage, flags: event.flags, confirmed: false } };
     case "baseline_confirmed":
       return s.baselineAsk === undefined ? s : { ...s, baselineAsk: { ...s.baselineAsk, confirmed: true } };
     case "review_opened":
       return {
         ...s,
-        review: { stage: event.stage, since: at },
+        review: { seq, stage: event.stage, since: at },
         stages: editStage(s.stages, event.stage, (stage) => ({ ...stage, status: "soaking", startedAt: at })),
       };
     case "signed_off": {
@@ -244,10 +244,11 @@ function applyGate(s: State, event: GateEvent, at: number): State {
 
 type BackwardEvent = Of<"rollback_started" | "rollback_off" | "rollback_confirmed" | "recovered" | "look_failed" | "flip_corrected">;
 
-function applyBackward(plan: Plan, s: State, event: BackwardEvent, { at, wall }: Recorded): State {
+function applyBackward(plan: Plan, s: State, event: BackwardEvent, recorded: Recorded): State {
+  const { at, wall } = recorded;
   switch (event.kind) {
     case "rollback_started":
-      return startRollback(plan, s, event, at, wall);
+      return startRollback(plan, s, event, recorded);
     case "rollback_off":
       return s.rollback === undefined ? s : { ...s, rollback: { ...s.rollback, offAt: at, offWall: wall } };
     case "rollback_confirmed":
@@ -266,7 +267,7 @@ function applyBackward(plan: Plan, s: State, event: BackwardEvent, { at, wall }:
   }
 }
 
-function startRollback(plan: Plan, s: State, event: Of<"rollback_started">, at: number, wall: number): State {
+function startRollback(plan: Plan, s: State, event: Of<"rollback_started">, { at, wall, seq }: Recorded): State {
   const { approval: _void, baselineAsk: _dropped, review: _closed, ...rest } = s;
   const because = causeInWords(event.cause);
   const flags = event.flips.map((flip) => flip.flag);
@@ -286,6 +287,7 @@ function startRollback(plan: Plan, s: State, event: Of<"rollback_started">, at: 
     overridden: Object.fromEntries(Object.entries(s.overridden).filter(([flag]) => !flags.includes(flag))),
     latched: { ...s.latched, ...Object.fromEntries(latchable.map((flag) => [flag, { because, at }])) },
     rollback: {
+      seq: s.phase === "rolling_back" ? (s.rollback?.seq ?? seq) : seq,
       to: event.to,
       stages: [...(s.phase === "walking" ? [] : (s.rollback?.stages ?? [])), ...event.stages],
       flags: [...new Set([...(s.phase === "walking" ? [] : (s.rollback?.flags ?? [])), ...flags])],

@@ -165,6 +165,14 @@ function approvalGate(state: State, index: number, from: string, now: Now): Next
   return { kind: "go", events: [{ kind: "approval_requested", stage: index, from, requester: state.requester, expiresAt }] };
 }
 
+/** The stage that a forward step would touch next; the present one while it has substages left. */
+export function upcomingStage(plan: Plan, state: State): number {
+  const newest = newestStage(state);
+  if (newest < 0) return state.first;
+  const more = (state.stages[newest]?.substage ?? 0) + 1 < stageAt(plan, newest).substages.length;
+  return more ? newest : Math.min(newest + 1, plan.stages.length - 1);
+}
+
 /** Guards asked before stage `index` starts: those watched now and those of the stage itself, except expectations of what is not on yet. */
 export function guardsBefore(plan: Plan, state: State, index: number): readonly Guard[] {
   const now = watchedGuards(plan, state);

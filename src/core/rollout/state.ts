@@ -42,6 +42,8 @@ export interface FlipState {
 }
 
 export interface Approval {
+  /** Sequence number of the event that asked for it. */
+  readonly seq: number;
   readonly stage: number;
   readonly from: string;
   readonly requester: Actor;
@@ -51,6 +53,8 @@ export interface Approval {
 
 /** A rollback, while it runs and afterwards. `At` instants are steady ms, `Wall` instants Unix ms. */
 export interface Rollback {
+  /** Sequence number of the event that started it. */
+  readonly seq: number;
   readonly to: number;
   readonly stages: readonly number[];
   readonly flags: readonly string[];
@@ -102,8 +106,8 @@ export interface State {
   readonly holds: readonly Hold[];
   readonly verdicts: Readonly<Record<string, LastVerdict>>;
   readonly approval?: Approval;
-  readonly baselineAsk?: { readonly stage: number; readonly flags: readonly string[]; readonly confirmed: boolean };
-  readonly review?: { readonly stage: number; readonly since: number };
+  readonly baselineAsk?: { readonly seq: number; readonly stage: number; readonly flags: readonly string[]; readonly confirmed: boolean };
+  readonly review?: { readonly seq: number; readonly stage: number; readonly since: number };
   readonly rollback?: Rollback;
   /** Everything that is held, blind, waiting or rolled back moves the plan: total ms so far, and since when it stands still. */
   readonly shiftMs: number;
@@ -118,6 +122,11 @@ export interface State {
 
 export function isLive(state: State): boolean {
   return state.phase === "walking" || state.phase === "rolling_back" || state.phase === "looking";
+}
+
+/** Live, or quarantined and able to go back. */
+export function isOpenRun(state: State): boolean {
+  return isLive(state) || state.phase === "stuck";
 }
 
 export function isBegun(stage: StageState | undefined): boolean {

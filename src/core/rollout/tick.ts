@@ -107,7 +107,7 @@ function onBlind(plan: Plan, state: State, world: World, now: Now): readonly Rol
   let detail: string | undefined;
   for (const guard of watchedGuards(plan, state)) {
     const judgement = judgementOf(plan, state, world, guard);
-    if (!isBlind(plan, guard, judgement, now.steady)) continue;
+    if (!isBlind(plan, world, guard, judgement, now.steady)) continue;
     const why = judgement.reason === "not_asked" ? "not answered" : `${judgement.reason ?? "late"}: ${judgement.detail ?? "no answer in time"}`;
     detail = `${guard.name} (${why})`;
     break;

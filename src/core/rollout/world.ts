@@ -13,11 +13,13 @@ export interface World {
   readonly readings: Readonly<Record<string, Reading | undefined>>;
   /** The service's own view, by flag name. */
   readonly views: Readonly<Record<string, ServiceView | undefined>>;
+  /** Since when (steady ms) this process has watched the run; silence from before means nothing. */
+  readonly since: number;
   /** Why the flag store cannot be read or written at present. */
   readonly storeFault?: string;
 }
 
-export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {} };
+export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {}, since: 0 };
 
 /** Guards that are judged now: those of the newest flag stage, and during a look also the one that caused the rollback. */
 export function watchedGuards(plan: Plan, state: State): readonly Guard[] {
@@ -36,10 +38,11 @@ export function judgementOf(plan: Plan, state: State, world: World, guard: Guard
 }
 
 /** Whether this judgement leaves us blind: asked without evidence, or not answered for longer than a run of polls may gap. */
-export function isBlind(plan: Plan, guard: Guard, judgement: Judgement, now: number): boolean {
-  if (judgement.reason === "not_asked") return now - judgement.epoch > 2 * longestGapMs(guard, plan.queryTimeoutMs);
-  if (judgement.verdict === "no_evidence" || judgement.verdict === "provider_down") return true;
-  return now - judgement.at > 2 * longestGapMs(guard, plan.queryTimeoutMs);
+export function isBlind(plan: Plan, world: World, guard: Guard, judgement: Judgement, now: number): boolean {
+  const asked = judgement.reason !== "not_asked";
+  if (asked && (judgement.verdict === "no_evidence" || judgement.verdict === "provider_down")) return true;
+  const last = asked ? judgement.at : Math.max(judgement.epoch, world.since);
+  return now - last > 2 * longestGapMs(guard, plan.queryTimeoutMs);
 }
 
 /** Whether the service works with this setting. For a percentage its single literal proves nothing, and any is taken. */

@@ -1,0 +1,149 @@
+/** The spool: events of backward decisions in an append-only file of JSON lines, for the time in which the journal is gone. */
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import type { Recorded } from "../../core/event.ts";
+import type { Log, Spool } from "../../engine/ports.ts";
+import { syncDirectory, writeAll } from "./disk.ts";
+import { messageOf } from "./faults.ts";
+
+export const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
+const NEWLINE = 0x0a;
+
+interface Entry {
+  readonly run: string;
+  readonly events: readonly Recorded[];
+}
+
+export interface SpoolOptions {
+  /** The file grows to this and no further, bytes. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * Opens the spool at `path`; the file is made by the first append. No method throws: what cannot be written, read or cleared is reported by
+ * the log. What was appended is on the disk when `append` returns.
+ */
+export function openSpool(path: string, log: Log, options: SpoolOptions = {}): Spool {
+  const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+  let toldFull = false;
+
+  return {
+    append(run, events) {
+      if (events.length === 0) return;
+      try {
+        const line = Buffer.from(`${JSON.stringify({ run, events })}\n`, "utf8");
+        if (appendLine(path, line, maxBytes)) return;
+        if (!toldFull)
+          log.error("the spool is full; decisions made without the journal are kept in memory only", {
+            path,
+            maxBytes,
+            run,
+          });
+        toldFull = true;
+      } catch (error) {
+        log.error("the spool cannot be written; a decision made without the journal is kept in memory only", {
+          path,
+          run,
+          error: messageOf(error),
+        });
+      }
+    },
+    read() {
+      const lines = readLines(path, log);
+      const entries = lines.flatMap(parseLine);
+      if (entries.length < lines.length) {
+        log.warn("lines of the spool cannot be read and are left out; a crash while writing leaves one", {
+          path,
+          lines: lines.length - entries.length,
+        });
+      }
+      return entries;
+    },
+    clear(run) {
+      const lines = readLines(path, log);
+      const kept = lines.filter((line) => parseLine(line).some((entry) => entry.run !== run));
+      if (kept.length === lines.length) return;
+      try {
+        replaceFile(path, kept.map((line) => `${line}\n`).join(""));
+        toldFull = false;
+      } catch (error) {
+        log.error("the spool could not be cleared; its events will be offered again", {
+          path,
+          run,
+          error: messageOf(error),
+        });
+      }
+    },
+  };
+}
+
+/** False when the file would grow beyond `maxBytes`. A write that fails half-way is taken back. */
+function appendLine(path: string, line: Uint8Array, maxBytes: number): boolean {
+  const file = openSync(path, "a+", 0o600);
+  try {
+    const { size } = fstatSync(file);
+    // A crash may have left a torn line; it must not swallow the new one.
+    const bytes = size > 0 && !endsLine(file, size) ? Buffer.concat([Buffer.from("\n"), line]) : line;
+    if (size + bytes.length > maxBytes) return false;
+    try {
+      writeAll(file, bytes);
+      fsyncSync(file);
+    } catch (error) {
+      ftruncateSync(file, size);
+      throw error;
+    }
+    if (size === 0) syncDirectory(dirname(path));
+    return true;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function endsLine(file: number, size: number): boolean {
+  const last = Buffer.alloc(1);
+  readSync(file, last, 0, 1, size - 1);
+  return last[0] === NEWLINE;
+}
+
+function readLines(path: string, log: Log): readonly string[] {
+  try {
+    return readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => line !== "");
+  } catch (error) {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    if (!missing) log.error("the spool cannot be read", { path, error: messageOf(error) });
+    return [];
+  }
+}
+
+/** The entry of a line, or none when the line is torn. */
+function parseLine(line: string): readonly Entry[] {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value !== "object" || value === null || !("run" in value) || !("events" in value)) return [];
+    const { run, events } = value;
+    // The file is private to Belay and a torn line is no JSON: the events are those that `append` wrote.
+    return typeof run === "string" && Array.isArray(events) ? [{ run, events }] : [];
+  } catch {
+    return [];
+  }
+}
+
+/** At every instant the path holds the old content or the new one. */
+function replaceFile(path: string, content: string): void {
+  const fresh = `${path}.new`;
+  writeFileSync(fresh, content, { mode: 0o600, flush: true });
+  renameSync(fresh, path);
+  syncDirectory(dirname(path));
+}

@@ -1,0 +1,91 @@
+/** The journal on node:sqlite: one file, one process, every method one transaction that is on the disk when its promise resolves. */
+import type { Now } from "../../core/time.ts";
+import type { Journal } from "../../engine/ports.ts";
+import { type ChainCheck, type ChainHead, chainHead, checkChain } from "./chain.ts";
+import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
+import { evidenceOf, upsertEvidence } from "./evidence.ts";
+import { acceptIntake, markAnswered, unansweredIntakes } from "./intake.ts";
+import { addDrafts, countAttempt, markDelivered, pendingItems, refOfKey } from "./outbox.ts";
+import { numberOf, textOf } from "./rows.ts";
+import { commitChange, eventsOf, findRun, newestRunOf, openRuns, takeRunId } from "./runs.ts";
+
+export type SqliteJournalOptions = ConnectionOptions;
+
+export interface SqliteJournal extends Journal {
+  /** Lets the file go; every later call rejects. */
+  close(): void;
+  /** Reads every event and blocks meanwhile (about 5 s for a million); finds the first row that was edited, dropped or moved. */
+  verifyChain(): ChainCheck;
+  chainHead(): ChainHead;
+  /** The latest instant of any event: the clock must not start below it. */
+  newestInstant(): Now | undefined;
+  /** Whether the disk was so full that the reserve had to be given up and could not be taken again: nothing should go forward. */
+  isShortOfSpace(): boolean;
+}
+
+/**
+ * Opens the journal, makes it when there is none. Throws an `OutsideFault` with one sentence for people when another process has it, when a
+ * newer Belay wrote it, or when it cannot be used. The methods work synchronously: their effect is on the disk before they return.
+ */
+export function openSqliteJournal(options: SqliteJournalOptions): SqliteJournal {
+  const db = openConnection(options);
+  return {
+    ...intakeAndOutbox(db),
+    ...runsAndEvidence(db),
+    close: () => db.close(),
+    verifyChain: () => db.reading(() => checkChain(db)),
+    chainHead: () => db.reading(() => chainHead(db)),
+    newestInstant: () => db.reading(() => newestInstant(db)),
+    isShortOfSpace: () => db.isShortOfSpace(),
+  };
+}
+
+type IntakeAndOutbox = "accept" | "unanswered" | "answer" | "pending" | "attempted" | "delivered" | "refOf";
+
+function intakeAndOutbox(db: Connection): Pick<Journal, IntakeAndOutbox> {
+  return {
+    accept: async (intake) => db.writing(() => acceptIntake(db, intake)),
+    unanswered: async () => db.reading(() => unansweredIntakes(db)),
+    answer: async (key, outbox) =>
+      db.writing(() => {
+        markAnswered(db, key);
+        addDrafts(db, outbox, key);
+      }),
+    pending: async () => db.reading(() => pendingItems(db)),
+    attempted: async (id) => db.writing(() => countAttempt(db, id)),
+    delivered: async (item, ref) => db.writing(() => markDelivered(db, item, ref)),
+    refOf: async (key) => db.reading(() => refOfKey(db, key)),
+  };
+}
+
+function runsAndEvidence(db: Connection): Omit<Journal, IntakeAndOutbox> {
+  return {
+    newRunId: async () => db.writing(() => takeRunId(db)),
+    commit: async (commit) => db.writingWithReserve(() => commitChange(db, commit)),
+    openRuns: async () => db.reading(() => openRuns(db)),
+    run: async (id) => db.reading(() => findRun(db, id)),
+    lastRunOf: async (rollout) => db.reading(() => newestRunOf(db, rollout)),
+    events: async (run, fromSeq = 1) => db.reading(() => eventsOf(db, run, fromSeq)),
+    saveEvidence: async (rows) => db.writing(() => upsertEvidence(db, rows)),
+    evidence: async (run) => db.reading(() => evidenceOf(db, run)),
+    setMeta: async (key, value) =>
+      db.writing(() => {
+        db.run(
+          "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+          key,
+          value,
+        );
+      }),
+    meta: async (key) => db.reading(() => metaOf(db, key)),
+  };
+}
+
+function metaOf(db: Connection, key: string): string | undefined {
+  const row = db.get("SELECT value FROM meta WHERE key = ?", key);
+  return row === undefined ? undefined : textOf(row, "value");
+}
+
+function newestInstant(db: Connection): Now | undefined {
+  const row = db.get("SELECT at, wall FROM events ORDER BY at DESC LIMIT 1");
+  return row === undefined ? undefined : { steady: numberOf(row, "at"), wall: numberOf(row, "wall") };
+}

@@ -1,0 +1,249 @@
+/** A rollout at a glance: one model that the Slack card, the terminal and the demo page all show. */
+import { formatActor } from "../event.ts";
+import { flagsOfStage, type Plan, type Stage } from "../plan.ts";
+import { formatQuantity } from "../quantity.ts";
+import type { Offer } from "../refusal.ts";
+import { nextForward, soakCredit } from "../rollout/forward.ts";
+import { isBegun, isLive, isOpenRun, newestFlagStage, newestUndoable, plannedAt, type State, soakNeededMs } from "../rollout/state.ts";
+import { watchedGuards, type World } from "../rollout/world.ts";
+import { formatSetting } from "../setting.ts";
+import { formatDuration, type Now } from "../time.ts";
+import { holdInWords } from "./words.ts";
+
+export type RowMark = "done" | "now" | "next" | "undone" | "skipped";
+
+/** One stage. `wall` is when it began, or when it is planned (Unix ms). */
+export interface CardRow {
+  readonly mark: RowMark;
+  readonly name: string;
+  readonly what: string;
+  readonly planned: string;
+  readonly wall: number | undefined;
+  readonly detail: string;
+}
+
+export interface CardFigure {
+  readonly guard: string;
+  readonly text: string;
+}
+
+export interface Card {
+  readonly run: string;
+  readonly rollout: string;
+  readonly service: string;
+  readonly environment: string;
+  /** One or two words in capitals: SOAKING, HELD, ROLLING BACK ... */
+  readonly status: string;
+  /** Why it stands where it stands and what comes next, in a sentence. */
+  readonly says: string;
+  readonly startedBy: string;
+  readonly startedWall: number;
+  readonly stage: { readonly at: number; readonly of: number };
+  /** Share of the planned soaks that is covered, 0 to 1. */
+  readonly progress: number;
+  /** Wall ms of the next forward step, where it is a matter of time. */
+  readonly nextWall: number | undefined;
+  readonly rows: readonly CardRow[];
+  readonly figures: readonly CardFigure[];
+  readonly locked: readonly { readonly flag: string; readonly because: string }[];
+  readonly offers: readonly Offer[];
+  readonly face: number;
+  readonly open: boolean;
+}
+
+/** What was last measured of a guard. */
+export interface CardMeasured {
+  readonly value?: number;
+  readonly trouble?: string;
+  readonly at: number;
+}
+
+/** A run as it is now, with all that a view may show of it. */
+export interface Shown {
+  readonly plan: Plan;
+  readonly state: State;
+  readonly world: World;
+  /** The newest measurement of each guard, by name. */
+  readonly figures: Readonly<Record<string, CardMeasured | undefined>>;
+  readonly now: Now;
+}
+
+export function cardOf(shown: Shown): Card {
+  const { plan, state, world, figures, now } = shown;
+  const open = isOpenRun(state);
+  const soaked = (open ? soakCredit(plan, state, world)?.soakedMs : undefined) ?? state.stages[newestFlagStage(plan, state)]?.soakedMs ?? 0;
+  const wallOf = (steady: number): number => now.wall + steady - now.steady;
+  const next = nextForward(plan, state, world, now);
+  const until = next.kind === "wait" && open ? next.until : undefined;
+  return {
+    run: state.run,
+    rollout: state.rollout,
+    service: plan.service,
+    environment: plan.environment,
+    status: statusOf(plan, state),
+    says: saysOf(shown),
+    startedBy: formatActor(state.startedBy),
+    startedWall: state.startedWall,
+    stage: { at: state.stages.filter(isBegun).length, of: plan.stages.length },
+    progress: progressOf(plan, state, soaked),
+    nextWall: until === undefined ? undefined : wallOf(until),
+    rows: plan.stages.map((stage, index) => rowOf(shown, stage, index, soaked, wallOf)),
+    figures: open ? figuresOf(plan, state, figures) : [],
+    locked: Object.entries(state.latched).map(([flag, latch]) => ({ flag, because: latch.because })),
+    offers: offersOf(plan, state),
+    face: state.face,
+    open,
+  };
+}
+
+function statusOf(plan: Plan, state: State): string {
+  switch (state.phase) {
+    case "rolling_back":
+      return "ROLLING BACK";
+    case "looking":
+      return "OFF, LOOKING";
+    case "completed":
+      return "COMPLETED";
+    case "stopped":
+      return "STOPPED";
+    case "rolled_back":
+      return "ROLLED BACK";
+    case "stuck":
+      return "QUARANTINED";
+    case "walking":
+      break;
+  }
+  if (state.holds.some((hold) => hold.reason === "rolled_back")) return "ROLLED BACK, HELD";
+  if (state.holds.length > 0) return state.holds.some((hold) => hold.reason === "blind") ? "HELD, BLIND" : "HELD";
+  if (state.approval !== undefined && state.approval.approvedBy === undefined) return "WAITS FOR APPROVAL";
+  if (state.baselineAsk !== undefined && !state.baselineAsk.confirmed) return "ASKS";
+  if (state.review !== undefined) return "IN REVIEW";
+  const newest = state.stages.findLastIndex(isBegun);
+  if (newest < 0) return "SCHEDULED";
+  if (state.stages[newest]?.status === "enabling") return "ENABLING";
+  return state.stages[newest]?.status === "passed" ? "WAITS" : plan.stages[newest]?.review === undefined ? "SOAKING" : "IN REVIEW";
+}
+
+function saysOf({ plan, state, world, now }: Shown): string {
+  const [hold] = state.holds;
+  if (state.phase === "walking" && hold !== undefined) return `${holdInWords(hold.reason)} (${formatActor(hold.by)}): ${hold.detail}`;
+  if (state.phase === "looking" || state.phase === "rolling_back") {
+    const flags = state.rollback?.flags.join(", ") ?? "";
+    return state.phase === "looking" ? `${flags} off; looking whether production recovers` : `taking back ${flags}`;
+  }
+  if (!isLive(state)) return state.phase === "stuck" ? "an internal error; only rollback works" : `ended as ${state.phase.replace("_", " ")}`;
+  const next = nextForward(plan, state, world, now);
+  if (next.kind === "wait") return next.code === "blind" || next.code === "flag_store" ? "asking for fresh evidence" : next.detail;
+  return "the next step is due";
+}
+
+function progressOf(plan: Plan, state: State, soakedMs: number): number {
+  let done = 0;
+  let all = 0;
+  for (const [index, stage] of plan.stages.entries()) {
+    if (index < state.first || index > state.end) continue;
+    for (const [sub, substage] of stage.substages.entries()) {
+      const weight = Math.max(1, substage.soakMs);
+      all += weight;
+      const at = state.stages[index];
+      if (at === undefined || !isBegun(at) || sub > at.substage) continue;
+      if (sub < at.substage || at.status === "passed") done += weight;
+      else if (at.status === "soaking") done += weight * Math.min(1, soakedMs / Math.max(1, soakNeededMs(plan, state, index)));
+    }
+  }
+  if (state.phase === "completed") return 1;
+  return all === 0 ? 0 : done / all;
+}
+
+/** What a stage does: `parse-cache ON`, `all OFF`, `sign-off`. */
+export function whatOf(stage: Stage): string {
+  if (stage.review !== undefined) return "review, sign-off";
+  const first = stage.substages[0]?.set ?? [];
+  if (stage.baseline) return first.length > 2 ? "all OFF" : first.map((item) => `${item.flag} OFF`).join(", ");
+  return flagsOfStage(stage)
+    .map((flag) => {
+      const steps = stage.substages.flatMap((sub) => sub.set.filter((item) => item.flag === flag).map((item) => formatSetting(item.setting)));
+      return `${flag} ${steps.join(" > ")}`;
+    })
+    .join(", ");
+}
+
+/** `Hour 3`, `Day 2`, `+20 min`: the planned time as the timeline names it. */
+export function plannedName(atMs: number): string {
+  const minutes = Math.round(atMs / 60_000);
+  if (minutes >= 24 * 60 && minutes % (24 * 60) === 0) return `Day ${minutes / (24 * 60)}`;
+  if (minutes % 60 === 0 && atMs % 60_000 === 0) return `Hour ${minutes / 60}`;
+  return `+${formatDuration(atMs)}`;
+}
+
+function rowOf({ plan, state, now }: Shown, stage: Stage, index: number, soakedMs: number, wallOf: (steady: number) => number): CardRow {
+  const at = state.stages[index];
+  const base = { name: stage.name, what: whatOf(stage), planned: plannedName(stage.atMs) };
+  if (at === undefined || index < state.first || index > state.end) return { ...base, mark: "skipped", wall: undefined, detail: "not part of this run" };
+  switch (at.status) {
+    case "pending": {
+      const planned = isLive(state) && state.phase !== "stuck" ? wallOf(plannedAt(plan, state, index, now.steady)) : undefined;
+      return { ...base, mark: "next", wall: planned, detail: isLive(state) ? "" : "not reached" };
+    }
+    case "undone":
+      return { ...base, mark: "undone", wall: at.startedWall, detail: "rolled back" };
+    case "passed":
+      return { ...base, mark: "done", wall: at.startedWall, detail: stage.review === undefined ? `soaked ${formatDuration(at.soakedMs)}` : "signed off" };
+    case "enabling":
+      return { ...base, mark: "now", wall: at.startedWall, detail: `${stepOf(stage, at.substage)}being read back` };
+    case "soaking": {
+      if (stage.review !== undefined) return { ...base, mark: "now", wall: at.startedWall, detail: "waits for its sign-off" };
+      const soaked = `${formatDuration(Math.round(soakedMs / 1000) * 1000)} of ${formatDuration(soakNeededMs(plan, state, index))}`;
+      return { ...base, mark: isLive(state) ? "now" : "done", wall: at.startedWall, detail: `${stepOf(stage, at.substage)}soaked ${soaked}` };
+    }
+  }
+}
+
+function stepOf(stage: Stage, substage: number): string {
+  if (stage.substages.length < 2) return "";
+  const setting = stage.substages[substage]?.set[0]?.setting;
+  return setting === undefined ? "" : `at ${formatSetting(setting)}, `;
+}
+
+function figuresOf(plan: Plan, state: State, figures: Readonly<Record<string, CardMeasured | undefined>>): readonly CardFigure[] {
+  return watchedGuards(plan, state).map((guard) => {
+    const figure = figures[guard.name];
+    const verdict = state.verdicts[guard.name]?.verdict;
+    if (guard.kind === "alive") {
+      const text = figure?.value === undefined ? (figure?.trouble ?? "not asked yet") : figure.value >= 1 ? "up" : "DOWN";
+      return { guard: guard.name, text };
+    }
+    if (figure === undefined) return { guard: guard.name, text: "not asked yet" };
+    if (figure.value === undefined) return { guard: guard.name, text: `no evidence: ${figure.trouble ?? "unknown"}` };
+    const limits = [guard.min === undefined ? "" : `>= ${formatQuantity(guard.min, guard.unit)}`, guard.max === undefined ? "" : `<= ${formatQuantity(guard.max, guard.unit)}`];
+    const word = verdict === "breach" ? " BREACH" : verdict === "inconclusive" ? " not yet" : "";
+    return { guard: guard.name, text: `${formatQuantity(figure.value, guard.unit)} (${limits.filter((one) => one !== "").join(", ")})${word}` };
+  });
+}
+
+/** The buttons that make sense now, most urgent first. */
+export function offersOf(plan: Plan, state: State): readonly Offer[] {
+  if (!isOpenRun(state)) return [];
+  const run = `run=${state.run}`;
+  const offers: Offer[] = [];
+  const newest = newestUndoable(plan, state);
+  const names = plan.stages.filter((stage, index) => isBegun(state.stages[index]) && !stage.baseline && stage.review === undefined).map((stage) => stage.name);
+  if (newest >= 0 && state.phase !== "rolling_back") {
+    const name = plan.stages[newest]?.name ?? "";
+    offers.push({ label: `Roll back ${name}`.slice(0, 70), command: `rollout rollback ${run}`, style: "danger", confirm: `Take back ${name} now?` });
+  }
+  if (names.length > 1 || (names.length > 0 && state.phase === "rolling_back")) {
+    offers.push({ label: "Everything", command: `rollout rollback all ${run}`, style: "danger", confirm: `Take back ${names.join(", ")} now?` });
+  }
+  if (state.phase !== "walking") return offers;
+  const personal = state.holds.some((hold) => hold.reason === "person");
+  if (!personal) offers.push({ label: "Hold", command: `rollout hold ${run}` });
+  const resumable = state.holds.some((hold) => hold.reason !== "blind" && hold.reason !== "expectation" && !(hold.reason === "rolled_back" && Object.keys(state.latched).length > 0));
+  if (resumable) offers.push({ label: "Resume", command: `rollout resume ${run}` });
+  const soaking = state.stages.some((stage) => stage.status === "soaking") && state.review === undefined;
+  if (state.holds.length === 0 && soaking) {
+    offers.push({ label: "Advance early", command: `rollout advance ${run}`, confirm: "Not wait out the soak? Every guard must still pass, and every gate stays." });
+  }
+  offers.push({ label: "Evidence", command: `rollout evidence ${run}` });
+  return offers;
+}

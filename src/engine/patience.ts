@@ -1,0 +1,30 @@
+/** A journal whose every call has an end: one that hangs is treated like one that is gone, and no loop ever waits for it for good. */
+import { withDeadline } from "./concurrency.ts";
+import type { Clock, Journal } from "./ports.ts";
+
+/** A journal that takes longer is treated as gone; the outcome of a commit is then read back later. */
+export const JOURNAL_DEADLINE_MS = 1_500;
+
+/** The same journal; each call rejects with a recoverable `OutsideFault` after the deadline. */
+export function impatient(journal: Journal, clock: Clock): Journal {
+  const soon = <T>(call: Promise<T>): Promise<T> => withDeadline(clock, JOURNAL_DEADLINE_MS, "journal", call);
+  return {
+    accept: (intake) => soon(journal.accept(intake)),
+    unanswered: () => soon(journal.unanswered()),
+    answer: (key, outbox) => soon(journal.answer(key, outbox)),
+    newRunId: () => soon(journal.newRunId()),
+    commit: (commit) => soon(journal.commit(commit)),
+    openRuns: () => soon(journal.openRuns()),
+    run: (id) => soon(journal.run(id)),
+    lastRunOf: (rollout) => soon(journal.lastRunOf(rollout)),
+    events: (run, fromSeq) => soon(journal.events(run, fromSeq)),
+    pending: () => soon(journal.pending()),
+    attempted: (id) => soon(journal.attempted(id)),
+    delivered: (item, ref) => soon(journal.delivered(item, ref)),
+    refOf: (key) => soon(journal.refOf(key)),
+    saveEvidence: (rows) => soon(journal.saveEvidence(rows)),
+    evidence: (run) => soon(journal.evidence(run)),
+    setMeta: (key, value) => soon(journal.setMeta(key, value)),
+    meta: (key) => soon(journal.meta(key)),
+  };
+}

@@ -1,0 +1,168 @@
+/** Starts a real Prometheus on a free port of 127.0.0.1 that scrapes the targets given, and stops it with everything it wrote. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+const READY_WITHIN_MS = 20_000;
+const STOP_WITHIN_MS = 10_000;
+const POLL_MS = 25;
+const PORT_TRIES = 3;
+
+export interface PrometheusTarget {
+  readonly job: string;
+  /** `127.0.0.1:1234`, one for each instance. */
+  readonly addresses: readonly string[];
+}
+
+export interface PrometheusSettings {
+  readonly targets: readonly PrometheusTarget[];
+  /** Scrape and rule interval, ms. */
+  readonly scrapeMs: number;
+  /** Folder for configuration and data; a temporary one, removed at the end, when not given. */
+  readonly dir?: string | undefined;
+  /** A free one when not given. */
+  readonly port?: number | undefined;
+}
+
+export interface RunningPrometheus {
+  /** Base address, without a slash at the end. */
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Stops answering without closing anything, until `resume`. */
+  freeze(): void;
+  resume(): void;
+  /** Ends it at once and leaves its data; `stop` is still needed. */
+  kill(): Promise<void>;
+  /** Ends it and removes the temporary folder. */
+  stop(): Promise<void>;
+}
+
+/** Rejects when Prometheus is not installed, ends early, or is not ready within 20 s; its own words are in the error. */
+export async function startPrometheus(settings: PrometheusSettings): Promise<RunningPrometheus> {
+  const dir = settings.dir ?? (await mkdtemp(join(tmpdir(), "belay-prometheus-")));
+  await writeFile(join(dir, "prometheus.json"), JSON.stringify(configuration(settings)));
+  let running: { readonly child: ChildProcess; readonly port: number };
+  try {
+    running = await startOnFreePort(dir, settings.port);
+  } catch (error) {
+    if (settings.dir === undefined) await rm(dir, { recursive: true, force: true });
+    throw error;
+  }
+  const { child, port } = running;
+  const kill = (): Promise<void> => end(child, "SIGKILL");
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    pid: child.pid ?? 0,
+    freeze: () => void child.kill("SIGSTOP"),
+    resume: () => void child.kill("SIGCONT"),
+    kill,
+    stop: async () => {
+      child.kill("SIGCONT");
+      await end(child, "SIGTERM");
+      if (settings.dir === undefined) await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** JSON is YAML, so no writer for YAML is needed. */
+function configuration(settings: PrometheusSettings): unknown {
+  const interval = `${settings.scrapeMs}ms`;
+  return {
+    global: { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: interval },
+    scrape_configs: settings.targets.map(({ job, addresses }) => ({
+      job_name: job,
+      static_configs: [{ targets: addresses }],
+    })),
+  };
+}
+
+/** Between finding a free port and using it another process may take it; then the next one is tried. */
+async function startOnFreePort(
+  dir: string,
+  wanted: number | undefined,
+): Promise<{ readonly child: ChildProcess; readonly port: number }> {
+  for (let tried = 1; ; tried++) {
+    const port = wanted ?? (await freePort());
+    const { child, words } = launch(dir, port);
+    try {
+      await ready(child, port);
+      return { child, port };
+    } catch (error) {
+      await end(child, "SIGKILL");
+      const taken = words().includes("address already in use");
+      if (!taken || wanted !== undefined || tried === PORT_TRIES) {
+        throw new Error(
+          `Prometheus did not start: ${error instanceof Error ? error.message : "unknown"}\n${words()}`,
+          { cause: error },
+        );
+      }
+    }
+  }
+}
+
+function launch(dir: string, port: number): { readonly child: ChildProcess; words(): string } {
+  const child = spawn(
+    "prometheus",
+    [
+      `--config.file=${join(dir, "prometheus.json")}`,
+      `--storage.tsdb.path=${join(dir, "tsdb")}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      "--log.level=warn",
+    ],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let said = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    said = (said + text).slice(-4_000);
+  });
+  const endWithUs = (): void => void child.kill("SIGKILL");
+  process.once("exit", endWithUs);
+  child.once("exit", () => process.removeListener("exit", endWithUs));
+  // A program that is missing is reported by the wait for readiness.
+  child.on("error", (error) => {
+    said += error.message;
+  });
+  return { child, words: () => said };
+}
+
+async function ready(child: ChildProcess, port: number): Promise<void> {
+  const until = performance.now() + READY_WITHIN_MS;
+  for (;;) {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null)
+      throw new Error("it ended");
+    const answered = await fetch(`http://127.0.0.1:${port}/-/ready`, {
+      signal: AbortSignal.timeout(1_000),
+    }).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (answered) return;
+    if (performance.now() > until) throw new Error(`not ready within ${READY_WITHIN_MS / 1000} s`);
+    await delay(POLL_MS);
+  }
+}
+
+async function end(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_WITHIN_MS);
+  await ended;
+  clearTimeout(timer);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no free port");
+  return address.port;
+}

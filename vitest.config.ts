@@ -1,0 +1,55 @@
+/** Which tests run where: unit tests side by side, those with real servers after them, and the end-to-end ones one file at a time. */
+import { defineConfig } from "vitest/config";
+
+/** The machine that counts has two cores; more workers would only make timings worse. */
+const WORKERS = 2;
+
+const shared = {
+  environment: "node",
+  pool: "forks",
+  teardownTimeout: 10_000,
+} as const;
+
+/** A project's time limits in ms: one for each test, one for each hook. */
+function limits(testMs: number, hookMs: number): { testTimeout: number; hookTimeout: number } {
+  return { testTimeout: testMs, hookTimeout: hookMs };
+}
+
+export default defineConfig({
+  test: {
+    pool: "forks",
+    maxWorkers: WORKERS,
+    projects: [
+      {
+        test: {
+          ...shared,
+          ...limits(10_000, 10_000),
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/contract/**", "test/e2e/**", "test/simulation/**"],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          ...limits(30_000, 30_000),
+          name: "contract",
+          include: ["test/contract/**/*.test.ts", "test/simulation/**/*.test.ts"],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          ...limits(60_000, 60_000),
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          // Each starts Prometheus, the service and Belay, and some measure latency: never two at once, never beside other tests.
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
