@@ -1,9 +1,9 @@
-/** The system's clock: a steady time that goes on over restarts and is not moved by clock steps, the wall clock, sleep, and chance. */
+/** The system's clock: a steady time that goes on over restarts and is not moved by clock steps, the wall clock, timers, and chance. */
 import { readFileSync } from "node:fs";
 import type { Now } from "../core/time.ts";
 import type { Clock } from "../engine/ports.ts";
 
-/** Node fires timers longer than this at once, so a longer sleep is made of several. */
+/** Node fires timers longer than this at once, so a longer delay is made of several. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id";
 
@@ -71,7 +71,7 @@ export function createClock(options: ClockOptions = {}): SystemClock {
 
   return {
     now,
-    sleep: (ms, signal) => sleepUntil(steadyMs, ms, signal),
+    after: (ms, act) => actAfter(steadyMs, ms, act),
     random: () => Math.random(),
     snapshot() {
       const saved: SavedClock = {
@@ -93,28 +93,17 @@ function resumeAt(saved: SavedClock | undefined, boot: string | undefined, monot
   return saved.steady + Math.max(0, Date.now() - saved.wall);
 }
 
-/** A timer may fire a little early, so what is left is measured again each time. */
-function sleepUntil(steadyMs: () => number, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  if (Number.isNaN(ms)) return Promise.reject(new RangeError("a sleep needs a number of milliseconds"));
-  return new Promise((resolve) => {
-    if (signal?.aborted === true) {
-      resolve();
-      return;
-    }
-    const until = steadyMs() + ms;
-    let timer: NodeJS.Timeout | undefined;
-    const finish = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", finish);
-      resolve();
-    };
-    const arm = (): void => {
-      const leftMs = Math.max(0, Math.ceil(until - steadyMs()));
-      timer = setTimeout(() => (steadyMs() >= until ? finish() : arm()), Math.min(leftMs, LONGEST_TIMER_MS));
-    };
-    signal?.addEventListener("abort", finish, { once: true });
-    arm();
-  });
+/** A timer may fire a little early, so what is left is measured again each time. Without cancelling, it keeps the process alive. */
+function actAfter(steadyMs: () => number, ms: number, act: () => void): () => void {
+  if (Number.isNaN(ms)) throw new RangeError("a delay needs a number of milliseconds");
+  const dueMs = steadyMs() + ms;
+  let timer: NodeJS.Timeout | undefined;
+  const arm = (): void => {
+    const leftMs = Math.max(0, Math.ceil(dueMs - steadyMs()));
+    timer = setTimeout(() => (steadyMs() >= dueMs ? act() : arm()), Math.min(leftMs, LONGEST_TIMER_MS));
+  };
+  arm();
+  return () => clearTimeout(timer);
 }
 
 /** On Linux and macOS: ms since the machine started, without the time it was suspended. */

@@ -24,6 +24,8 @@ const MAX_DEPTH = 6;
 const MAX_ENTRIES = 100;
 const MAX_VALUES = 1_000;
 const MAX_TEXT = 8_000;
+/** Bytes that may wait for a slow reader of stderr. */
+const MAX_WAITING = 1024 * 1024;
 /** Longer texts are read only so far. */
 const MAX_SCANNED = 256 * 1024;
 
@@ -93,10 +95,24 @@ export function createLog(options: LogOptions = {}): SystemLog {
   };
 }
 
-/** A reader that went away (a closed pipe) must not end Belay, so errors of the stream are dropped. */
+/**
+ * Written in the background, because a reader that stands still must not make a rollback wait; what does not fit the buffer is counted and
+ * told later. A reader that went away (a closed pipe) must not end Belay, so errors of the stream are dropped.
+ */
 function stderrWriter(): (line: string) => void {
-  const stream = pino.destination({ dest: 2, sync: true });
+  const stream = pino.destination({ dest: 2, sync: false, maxLength: MAX_WAITING });
+  let dropped = 0;
   stream.on("error", () => {});
+  stream.on("drop", () => {
+    dropped += 1;
+  });
+  stream.on("drain", () => {
+    if (dropped === 0) return;
+    stream.write(
+      `${JSON.stringify({ level: "warn", time: new Date().toISOString(), msg: "log records were dropped because stderr was not read", dropped })}\n`,
+    );
+    dropped = 0;
+  });
   return (line) => {
     stream.write(line);
   };

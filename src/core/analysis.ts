@@ -83,7 +83,10 @@ export function measure(guard: Guard, poll: Poll, scrapeMs: number): Measurement
 function aliveMeasurement(poll: Poll, scrapeMs: number): Measurement {
   const ours = measurementOf({ ...poll, total: undefined }, { worst: "min", freshWithinMs: 2 * scrapeMs });
   if (ours.kind !== "value" || ours.value >= 1 || poll.total === undefined) return ours;
-  const others = measurementOf({ ...poll, main: poll.total, total: undefined }, { worst: "max", freshWithinMs: 2 * scrapeMs });
+  const others = measurementOf(
+    { ...poll, main: poll.total, total: undefined },
+    { worst: "max", freshWithinMs: 2 * scrapeMs },
+  );
   if (others.kind === "value" && others.value >= 1) return ours;
   if (others.kind === "provider_down") return others;
   const detail = "our target is down, but so is every other: Prometheus may be cut off";

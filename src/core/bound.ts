@@ -8,7 +8,14 @@ export interface Bound {
   readonly guard: string;
   readonly totalMs: number;
   /** The parts, in order: the window's crossing, a scrape, the polls, one query's deadline, the flip with its read-back, a restart. */
-  readonly parts: { readonly windowMs: number; readonly scrapeMs: number; readonly pollsMs: number; readonly queryMs: number; readonly flipMs: number; readonly restartMs: number };
+  readonly parts: {
+    readonly windowMs: number;
+    readonly scrapeMs: number;
+    readonly pollsMs: number;
+    readonly queryMs: number;
+    readonly flipMs: number;
+    readonly restartMs: number;
+  };
 }
 
 /**
@@ -33,5 +40,8 @@ export function worstBound(plan: Plan): Bound | undefined {
   return plan.guards
     .filter((guard) => guard.consequence === "rollback" || guard.consequence === "emergency")
     .map((guard) => boundOf(plan, guard))
-    .reduce<Bound | undefined>((worst, bound) => (worst === undefined || bound.totalMs > worst.totalMs ? bound : worst), undefined);
+    .reduce<Bound | undefined>(
+      (worst, bound) => (worst === undefined || bound.totalMs > worst.totalMs ? bound : worst),
+      undefined,
+    );
 }

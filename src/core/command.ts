@@ -21,25 +21,169 @@ const RUN = "run";
 
 /** Every verb Belay understands; help is written from this table. */
 export const VERBS: readonly VerbSpec[] = [
-  { noun: "rollout", verb: "list", usage: "list", says: "rollouts that can be started, and live ones", direction: "read", options: [], most: 0 },
-  { noun: "rollout", verb: "status", usage: "status [ROLLOUT]", says: "where a rollout stands and what it waits for", direction: "read", options: [RUN], most: 1 },
-  { noun: "rollout", verb: "plan", usage: "plan ROLLOUT", says: "stages, times, guards and the worst-case rollback time", direction: "read", options: [], most: 1 },
-  { noun: "rollout", verb: "evidence", usage: "evidence [ROLLOUT]", says: "what each guard measured", direction: "read", options: [RUN], most: 1 },
-  { noun: "rollout", verb: "history", usage: "history [ROLLOUT]", says: "what happened, who did it and why", direction: "read", options: [RUN], most: 1 },
-  { noun: "rollout", verb: "start", usage: "start ROLLOUT [at=14:00]", says: "begin a rollout at its first stage", direction: "forward", options: ["at", "env"], most: 1 },
-  { noun: "rollout", verb: "enable", usage: "enable STAGE", says: "go up to a stage, or start it alone when what it requires is on", direction: "forward", options: ["env", RUN], most: 1 },
-  { noun: "rollout", verb: "advance", usage: "advance [ROLLOUT]", says: "do not wait out the soak: go on as soon as the evidence allows", direction: "forward", options: [RUN], most: 1 },
-  { noun: "rollout", verb: "resume", usage: "resume [ROLLOUT]", says: "end a hold", direction: "forward", options: [RUN], most: 1 },
-  { noun: "rollout", verb: "extend", usage: "extend 30m", says: "soak the present stage longer", direction: "forward", options: [RUN], most: 2 },
-  { noun: "rollout", verb: "approve", usage: "approve [ROLLOUT]", says: "approve the stage that waits for it", direction: "forward", options: [RUN], most: 1 },
-  { noun: "rollout", verb: "signoff", usage: 'signoff go|no-go [because "..."]', says: "sign the open review", direction: "forward", options: [RUN], most: 2 },
-  { noun: "rollout", verb: "unlock", usage: 'unlock STAGE because "..."', says: "let a rolled-back flag be enabled again", direction: "forward", options: [RUN, "env"], most: 1 },
-  { noun: "rollout", verb: "stop", usage: "stop [ROLLOUT] [--leave-on]", says: "end the rollout and leave flags as they are", direction: "forward", options: [RUN, "leave-on"], most: 1 },
-  { noun: "rollout", verb: "hold", usage: "hold [ROLLOUT]", says: "stand still; guards still judge, a breach still rolls back", direction: "backward", options: [RUN], most: 1 },
-  { noun: "rollout", verb: "rollback", usage: "rollback [STAGE | to STAGE | all]", says: "take back the newest stage, down to a stage, or everything", direction: "backward", options: [RUN, "rollout"], most: 2 },
+  {
+    noun: "rollout",
+    verb: "list",
+    usage: "list",
+    says: "rollouts that can be started, and live ones",
+    direction: "read",
+    options: [],
+    most: 0,
+  },
+  {
+    noun: "rollout",
+    verb: "status",
+    usage: "status [ROLLOUT]",
+    says: "where a rollout stands and what it waits for",
+    direction: "read",
+    options: [RUN],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "plan",
+    usage: "plan ROLLOUT",
+    says: "stages, times, guards and the worst-case rollback time",
+    direction: "read",
+    options: [],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "evidence",
+    usage: "evidence [ROLLOUT]",
+    says: "what each guard measured",
+    direction: "read",
+    options: [RUN],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "history",
+    usage: "history [ROLLOUT]",
+    says: "what happened, who did it and why",
+    direction: "read",
+    options: [RUN],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "start",
+    usage: "start ROLLOUT [at=14:00]",
+    says: "begin a rollout at its first stage",
+    direction: "forward",
+    options: ["at", "env"],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "enable",
+    usage: "enable STAGE",
+    says: "go up to a stage, or start it alone when what it requires is on",
+    direction: "forward",
+    options: ["env", RUN],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "advance",
+    usage: "advance [ROLLOUT]",
+    says: "do not wait out the soak: go on as soon as the evidence allows",
+    direction: "forward",
+    options: [RUN],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "resume",
+    usage: "resume [ROLLOUT]",
+    says: "end a hold",
+    direction: "forward",
+    options: [RUN],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "extend",
+    usage: "extend 30m",
+    says: "soak the present stage longer",
+    direction: "forward",
+    options: [RUN],
+    most: 2,
+  },
+  {
+    noun: "rollout",
+    verb: "approve",
+    usage: "approve [ROLLOUT]",
+    says: "approve the stage that waits for it",
+    direction: "forward",
+    options: [RUN],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "signoff",
+    usage: 'signoff go|no-go [because "..."]',
+    says: "sign the open review",
+    direction: "forward",
+    options: [RUN],
+    most: 2,
+  },
+  {
+    noun: "rollout",
+    verb: "unlock",
+    usage: 'unlock STAGE because "..."',
+    says: "let a rolled-back flag be enabled again",
+    direction: "forward",
+    options: [RUN, "env"],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "stop",
+    usage: "stop [ROLLOUT] [--leave-on]",
+    says: "end the rollout and leave flags as they are",
+    direction: "forward",
+    options: [RUN, "leave-on"],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "hold",
+    usage: "hold [ROLLOUT]",
+    says: "stand still; guards still judge, a breach still rolls back",
+    direction: "backward",
+    options: [RUN],
+    most: 1,
+  },
+  {
+    noun: "rollout",
+    verb: "rollback",
+    usage: "rollback [STAGE | to STAGE | all]",
+    says: "take back the newest stage, down to a stage, or everything",
+    direction: "backward",
+    options: [RUN, "rollout"],
+    most: 3,
+  },
   { noun: "belay", verb: "help", usage: "help", says: "this list", direction: "read", options: [], most: 1 },
-  { noun: "belay", verb: "list", usage: "list", says: "rollouts that can be started, and live ones", direction: "read", options: [], most: 0 },
-  { noun: "belay", verb: "whoami", usage: "whoami", says: "who Belay takes you for and what you may do", direction: "read", options: [], most: 0 },
+  {
+    noun: "belay",
+    verb: "list",
+    usage: "list",
+    says: "rollouts that can be started, and live ones",
+    direction: "read",
+    options: [],
+    most: 0,
+  },
+  {
+    noun: "belay",
+    verb: "whoami",
+    usage: "whoami",
+    says: "who Belay takes you for and what you may do",
+    direction: "read",
+    options: [],
+    most: 0,
+  },
 ];
 
 /** A command split into words. `options` holds `key=value` and `--flag[=value]` (value "true" when none). */
@@ -88,14 +232,20 @@ function split(text: string): readonly string[] | undefined {
  * Unknown words are refused with the nearest known one; nothing is ever guessed into a change.
  */
 export function parseCommand(text: string, noun?: Noun): Parsed | Refusal {
-  if (text.length > LONGEST) return refuse("too_long", `that message has ${text.length} characters; a command has at most ${LONGEST}.`);
+  if (text.length > LONGEST)
+    return refuse(
+      "too_long",
+      `that message has ${text.length} characters; a command has at most ${LONGEST}.`,
+    );
   const clean = normalise(text);
   const { head, because } = cutReason(clean);
   const words = split(head);
   if (words === undefined) return refuse("bad_value", "a quote is opened and not closed.");
   const [named, rest] = takeNoun(words, noun);
   const [verb = "help", ...tail] = rest;
-  const spec = VERBS.find((one) => one.noun === named && one.verb === verb.toLowerCase()) ?? VERBS.find((one) => one.noun === "belay" && one.verb === verb.toLowerCase());
+  const spec =
+    VERBS.find((one) => one.noun === named && one.verb === verb.toLowerCase()) ??
+    VERBS.find((one) => one.noun === "belay" && one.verb === verb.toLowerCase());
   if (spec === undefined) return unknownVerb(named, verb, tail);
   return readTail(spec, tail, because);
 }
@@ -104,7 +254,8 @@ function takeNoun(words: readonly string[], noun: Noun | undefined): readonly [N
   const [first, ...rest] = words;
   if (noun !== "rollout" && first?.toLowerCase() === "rollout") return ["rollout", rest];
   if (noun === undefined && first?.toLowerCase() === "belay") return takeNoun(rest, "belay");
-  if (noun === "belay" && VERBS.some((one) => one.noun === "belay" && one.verb === first?.toLowerCase())) return ["belay", words];
+  if (noun === "belay" && VERBS.some((one) => one.noun === "belay" && one.verb === first?.toLowerCase()))
+    return ["belay", words];
   return ["rollout", words];
 }
 
@@ -112,15 +263,22 @@ function takeNoun(words: readonly string[], noun: Noun | undefined): readonly [N
 function cutReason(text: string): { readonly head: string; readonly because?: string } {
   const match = /(?:^|\s)because\s+([\s\S]+)$/i.exec(text);
   if (match === null) return { head: text };
-  const reason = (match[1] ?? "").trim().replace(/^(["'])([\s\S]*)\1$/, "$2").trim();
-  return reason === "" ? { head: text.slice(0, match.index) } : { head: text.slice(0, match.index), because: reason.slice(0, 500) };
+  const reason = (match[1] ?? "")
+    .trim()
+    .replace(/^(["'])([\s\S]*)\1$/, "$2")
+    .trim();
+  return reason === ""
+    ? { head: text.slice(0, match.index) }
+    : { head: text.slice(0, match.index), because: reason.slice(0, 500) };
 }
 
 function readTail(spec: VerbSpec, tail: readonly string[], because: string | undefined): Parsed | Refusal {
   const words: string[] = [];
   const options = new Map<string, string>();
   for (const word of tail) {
-    const option = /^(?:--)([A-Za-z][A-Za-z-]*)(?:=([\s\S]*))?$/.exec(word) ?? /^([A-Za-z][A-Za-z-]*)=([\s\S]*)$/.exec(word);
+    const option =
+      /^(?:--)([A-Za-z][A-Za-z-]*)(?:=([\s\S]*))?$/.exec(word) ??
+      /^([A-Za-z][A-Za-z-]*)=([\s\S]*)$/.exec(word);
     if (option === null) {
       words.push(word);
       continue;
@@ -128,19 +286,33 @@ function readTail(spec: VerbSpec, tail: readonly string[], because: string | und
     const key = (option[1] ?? "").toLowerCase();
     if (!spec.options.includes(key)) {
       const known = spec.options.length === 0 ? "it takes no options" : `it takes ${spec.options.join(", ")}`;
-      return refuse("unknown_option", `\`${spec.verb}\` does not know the option \`${shorten(key)}\`; ${known}.`);
+      return refuse(
+        "unknown_option",
+        `\`${spec.verb}\` does not know the option \`${shorten(key)}\`; ${known}.`,
+      );
     }
     options.set(key, option[2] ?? "true");
   }
-  if (words.length > spec.most) return refuse("bad_value", `\`${shorten(words[spec.most] ?? "")}\` is one word too many. Usage: \`/${spec.noun} ${spec.usage}\``);
+  if (words.length > spec.most)
+    return refuse(
+      "bad_value",
+      `\`${shorten(words[spec.most] ?? "")}\` is one word too many. Usage: \`/${spec.noun} ${spec.usage}\``,
+    );
   return { spec, words, options, ...(because === undefined ? {} : { because }) };
 }
 
 function unknownVerb(noun: Noun, verb: string, tail: readonly string[]): Refusal {
-  const near = nearest(verb.toLowerCase(), [...new Set(VERBS.filter((one) => one.noun === noun).map((one) => one.verb))]);
-  if (near === undefined) return refuse("unknown_verb", `\`${shorten(verb)}\` is not a command. \`/belay help\` lists them.`, [{ label: "Help", command: "belay help" }]);
+  const near = nearest(verb.toLowerCase(), [
+    ...new Set(VERBS.filter((one) => one.noun === noun).map((one) => one.verb)),
+  ]);
+  if (near === undefined)
+    return refuse("unknown_verb", `\`${shorten(verb)}\` is not a command. \`/belay help\` lists them.`, [
+      { label: "Help", command: "belay help" },
+    ]);
   const command = [noun, near, ...tail].join(" ").slice(0, 200);
-  return refuse("unknown_verb", `\`${shorten(verb)}\` is not a command; did you mean \`${near}\`?`, [{ label: `Run ${near}`, command, confirm: `Run "${command}"?` }]);
+  return refuse("unknown_verb", `\`${shorten(verb)}\` is not a command; did you mean \`${near}\`?`, [
+    { label: `Run ${near}`, command, confirm: `Run "${command}"?` },
+  ]);
 }
 
 export function shorten(text: string): string {
@@ -167,7 +339,8 @@ function distance(a: string, b: string): number {
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1] ? 0 : 1;
       let least = Math.min((previous[j] ?? 99) + 1, (row[j - 1] ?? 99) + 1, (previous[j - 1] ?? 99) + same);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, (older[j - 2] ?? 99) + 1);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        least = Math.min(least, (older[j - 2] ?? 99) + 1);
       row.push(least);
     }
     older = previous;

@@ -82,9 +82,24 @@ export type RolloutEvent =
     }
   | { readonly kind: "flip_verified"; readonly flag: string; readonly intent: string }
   | { readonly kind: "stage_enabled"; readonly stage: number; readonly substage: number }
-  | { readonly kind: "stage_withdrawn"; readonly stage: number; readonly why: string; readonly flips: readonly Flip[] }
-  | { readonly kind: "soak_progress"; readonly stage: number; readonly soakedMs: number; readonly creditedTo: number }
-  | { readonly kind: "soak_passed"; readonly stage: number; readonly substage: number; readonly soakedMs: number }
+  | {
+      readonly kind: "stage_withdrawn";
+      readonly stage: number;
+      readonly why: string;
+      readonly flips: readonly Flip[];
+    }
+  | {
+      readonly kind: "soak_progress";
+      readonly stage: number;
+      readonly soakedMs: number;
+      readonly creditedTo: number;
+    }
+  | {
+      readonly kind: "soak_passed";
+      readonly stage: number;
+      readonly substage: number;
+      readonly soakedMs: number;
+    }
   | { readonly kind: "held"; readonly reason: HoldReason; readonly detail: string; readonly by: Actor }
   | { readonly kind: "resumed"; readonly reasons: readonly HoldReason[]; readonly by: Actor }
   | {
@@ -138,8 +153,19 @@ export type RolloutEvent =
     }
   | { readonly kind: "flip_corrected"; readonly flip: Flip }
   | { readonly kind: "paged"; readonly key: string; readonly severity: Severity; readonly summary: string }
-  | { readonly kind: "unlatched"; readonly flags: readonly string[]; readonly by: Actor; readonly because: string }
-  | { readonly kind: "refused"; readonly verb: string; readonly code: string; readonly by: Actor; readonly detail: string }
+  | {
+      readonly kind: "unlatched";
+      readonly flags: readonly string[];
+      readonly by: Actor;
+      readonly because: string;
+    }
+  | {
+      readonly kind: "refused";
+      readonly verb: string;
+      readonly code: string;
+      readonly by: Actor;
+      readonly detail: string;
+    }
   | { readonly kind: "completed" }
   | { readonly kind: "stopped"; readonly by: Actor; readonly because?: string }
   | { readonly kind: "rolled_back" }

@@ -18,41 +18,83 @@ export interface StartAsk {
 }
 
 export type Start =
-  | { readonly kind: "started"; readonly event: Extract<RolloutEvent, { kind: "rollout_started" }>; readonly claims: readonly string[]; readonly note: string }
+  | {
+      readonly kind: "started";
+      readonly event: Extract<RolloutEvent, { kind: "rollout_started" }>;
+      readonly claims: readonly string[];
+      readonly note: string;
+    }
   | Refusal;
 
 /** Decides a start. `readings` are the flags as just read; `runs` every run that may own or lock a flag. */
-export function decideStart(plan: Plan, ask: StartAsk, readings: Readonly<Record<string, Reading | undefined>>, runs: readonly Run[], now: Now): Start {
+export function decideStart(
+  plan: Plan,
+  ask: StartAsk,
+  readings: Readonly<Record<string, Reading | undefined>>,
+  runs: readonly Run[],
+  now: Now,
+): Start {
   const { first, end, note } = reach(plan, ask.stage, readings);
   const flags = allFlags(plan);
   const conflict = ownerConflict(plan, flags, runs);
   if (conflict !== undefined) return conflict;
-  const locked = lockedElsewhere(plan, [...new Set(plan.stages.slice(first, end + 1).flatMap(flagsOfStage))], runs);
+  const locked = lockedElsewhere(
+    plan,
+    [...new Set(plan.stages.slice(first, end + 1).flatMap(flagsOfStage))],
+    runs,
+  );
   if (locked !== undefined) return locked;
   const recorded: Record<string, Setting> = {};
   for (const flag of flags) {
     const reading = readings[flag];
-    if (reading === undefined) return refuse("flag_store", `${plan.flags[flag]?.key ?? flag} cannot be read from the flag store; a rollout needs to know where it starts from.`);
+    if (reading === undefined)
+      return refuse(
+        "flag_store",
+        `${plan.flags[flag]?.key ?? flag} cannot be read from the flag store; a rollout needs to know where it starts from.`,
+      );
     recorded[flag] = reading.setting;
   }
   const { run, planHash, by } = ask;
   const startAt = now.steady + ask.delayMs;
-  const event = { kind: "rollout_started" as const, run, rollout: plan.rollout, planHash, by, first, end, startAt, recorded };
+  const event = {
+    kind: "rollout_started" as const,
+    run,
+    rollout: plan.rollout,
+    planHash,
+    by,
+    first,
+    end,
+    startAt,
+    recorded,
+  };
   return { kind: "started", event, claims: flags.map((flag) => claimOf(plan, flag)), note };
 }
 
 /** Which stages an ask covers: all, one alone, or everything up to one because something it requires is not on. */
-function reach(plan: Plan, stage: number | undefined, readings: Readonly<Record<string, Reading | undefined>>): { first: number; end: number; note: string } {
+function reach(
+  plan: Plan,
+  stage: number | undefined,
+  readings: Readonly<Record<string, Reading | undefined>>,
+): { first: number; end: number; note: string } {
   const last = plan.stages.length - 1;
-  if (stage === undefined) return { first: 0, end: last, note: `${plan.rollout} starts at ${stageAt(plan, 0).name}.` };
+  if (stage === undefined)
+    return { first: 0, end: last, note: `${plan.rollout} starts at ${stageAt(plan, 0).name}.` };
   const { name } = stageAt(plan, stage);
   const missing = flagsOfStage(stageAt(plan, stage))
     .flatMap((flag) => plan.flags[flag]?.requires ?? [])
     .filter((required) => !isOn(readings[required]));
-  if (missing.length === 0 || !isUndoable(stageAt(plan, stage))) return { first: stage, end: stage, note: `${name} starts alone, now.` };
+  if (missing.length === 0 || !isUndoable(stageAt(plan, stage)))
+    return { first: stage, end: stage, note: `${name} starts alone, now.` };
   const before = plan.stages.slice(0, stage).map((one) => one.name);
-  const off = [...new Set(missing)].map((flag) => `${flag} is ${readings[flag] === undefined ? "unreadable" : formatSetting(readings[flag].setting)}`);
-  return { first: 0, end: stage, note: `${name} requires what is not on yet (${off.join(", ")}). First: ${before.join(", ")}; then ${name}.` };
+  const off = [...new Set(missing)].map(
+    (flag) =>
+      `${flag} is ${readings[flag] === undefined ? "unreadable" : formatSetting(readings[flag].setting)}`,
+  );
+  return {
+    first: 0,
+    end: stage,
+    note: `${name} requires what is not on yet (${off.join(", ")}). First: ${before.join(", ")}; then ${name}.`,
+  };
 }
 
 function isOn(reading: Reading | undefined): boolean {
@@ -66,7 +108,8 @@ function ownerConflict(plan: Plan, flags: readonly string[], runs: readonly Run[
     const owned = claimsOf(other).find((claim) => wanted.has(claim));
     if (owned === undefined) continue;
     const { rollout, run } = other.state;
-    if (rollout === plan.rollout) return refuse("already_live", `${rollout} is already live as ${run}. \`/rollout status\` shows it.`);
+    if (rollout === plan.rollout)
+      return refuse("already_live", `${rollout} is already live as ${run}. \`/rollout status\` shows it.`);
     return refuse("lock_conflict", `${owned} belongs to the live rollout ${rollout} (${run}).`);
   }
   return undefined;
@@ -87,7 +130,10 @@ function lockedElsewhere(plan: Plan, flags: readonly string[], runs: readonly Ru
     for (const { plan: other, state } of runs) {
       const latch = Object.entries(state.latched).find(([name]) => claimOf(other, name) === claim);
       if (latch === undefined) continue;
-      return refuse("latched", `${flag} was rolled back in ${state.run} (${latch[1].because}) and is locked. When the cause is fixed: \`/rollout unlock ${flag} because "..."\``);
+      return refuse(
+        "latched",
+        `${flag} was rolled back in ${state.run} (${latch[1].because}) and is locked. When the cause is fixed: \`/rollout unlock ${flag} because "..."\``,
+      );
     }
   }
   return undefined;

@@ -5,7 +5,15 @@ export type Answer =
   | { readonly kind: "body"; readonly body: unknown }
   | { readonly kind: "down"; readonly reason: DownReason; readonly detail: string };
 
-export type DownReason = "refused" | "timeout" | "http_status" | "rate_limited" | "not_json" | "error_status" | "too_large" | "network";
+export type DownReason =
+  | "refused"
+  | "timeout"
+  | "http_status"
+  | "rate_limited"
+  | "not_json"
+  | "error_status"
+  | "too_large"
+  | "network";
 
 export type NoEvidenceReason =
   | "empty"
@@ -23,8 +31,18 @@ export type NoEvidenceReason =
 /** One poll of a guard. `at` is the evaluation time, ms on the steady clock. */
 export type Measurement =
   | { readonly kind: "value"; readonly at: number; readonly value: number }
-  | { readonly kind: "no_evidence"; readonly at: number; readonly reason: NoEvidenceReason; readonly detail: string }
-  | { readonly kind: "provider_down"; readonly at: number; readonly reason: DownReason; readonly detail: string };
+  | {
+      readonly kind: "no_evidence";
+      readonly at: number;
+      readonly reason: NoEvidenceReason;
+      readonly detail: string;
+    }
+  | {
+      readonly kind: "provider_down";
+      readonly at: number;
+      readonly reason: DownReason;
+      readonly detail: string;
+    };
 
 /** The numbers of one instant vector or scalar, or why it cannot be read. */
 type Numbers =
@@ -41,11 +59,14 @@ function text(value: unknown): string {
 }
 
 /** `infos` that speak of how a query is written, not of missing data, start like this (Prometheus 3). */
-const HARMLESS_INFO = /^PromQL info: (metric might not be a counter|ignored histogram|.*name should end in _total)/i;
+const HARMLESS_INFO =
+  /^PromQL info: (metric might not be a counter|ignored histogram|.*name should end in _total)/i;
 
 function partialNotice(body: Readonly<Record<string, unknown>>): string | undefined {
   const warnings = Array.isArray(body["warnings"]) ? body["warnings"] : [];
-  const infos = Array.isArray(body["infos"]) ? body["infos"].filter((info) => !HARMLESS_INFO.test(text(info))) : [];
+  const infos = Array.isArray(body["infos"])
+    ? body["infos"].filter((info) => !HARMLESS_INFO.test(text(info)))
+    : [];
   const all = [...warnings, ...infos];
   return all.length === 0 ? undefined : text(all[0]) || "Prometheus marked the answer as partial";
 }
@@ -79,12 +100,17 @@ export function numbersOf(answer: Answer): Numbers {
   if (!isRecord(data)) return { kind: "unusable", reason: "odd_shape", detail: "no data in the answer" };
   const pairs = pairsOf(data["resultType"], data["result"]);
   if (pairs === undefined) {
-    return { kind: "unusable", reason: "odd_shape", detail: `result type ${text(data["resultType"]) || "unknown"} is not one number` };
+    return {
+      kind: "unusable",
+      reason: "odd_shape",
+      detail: `result type ${text(data["resultType"]) || "unknown"} is not one number`,
+    };
   }
   const values: number[] = [];
   for (const pair of pairs) {
     const value = sampleValue(pair);
-    if (value === undefined) return { kind: "unusable", reason: "odd_shape", detail: "a sample is not a number" };
+    if (value === undefined)
+      return { kind: "unusable", reason: "odd_shape", detail: "a sample is not a number" };
     values.push(value);
   }
   return { kind: "numbers", values };
@@ -132,10 +158,16 @@ export function measurementOf(poll: Poll, demands: Demands): Measurement {
 function single(values: readonly number[], worst: "max" | "min" | undefined, at: number): Measurement {
   if (values.length === 0) return lacking(at, "empty", "the query returns no series");
   if (values.length > 1 && worst === undefined) {
-    return lacking(at, "many_series", `the query returns ${values.length} series and the guard declares no \`worst\``);
+    return lacking(
+      at,
+      "many_series",
+      `the query returns ${values.length} series and the guard declares no \`worst\``,
+    );
   }
-  if (values.some((value) => Number.isNaN(value))) return lacking(at, "nan", "the query returns NaN (0/0: no traffic in the window)");
-  if (values.some((value) => !Number.isFinite(value))) return lacking(at, "infinite", "the query returns an infinite value");
+  if (values.some((value) => Number.isNaN(value)))
+    return lacking(at, "nan", "the query returns NaN (0/0: no traffic in the window)");
+  if (values.some((value) => !Number.isFinite(value)))
+    return lacking(at, "infinite", "the query returns an infinite value");
   const value = worst === "min" ? Math.min(...values) : Math.max(...values);
   return { kind: "value", at, value };
 }
@@ -147,21 +179,36 @@ function lacking(at: number, reason: NoEvidenceReason, detail: string): Measurem
 /** The fault that a companion query shows, if any: stale samples, too few samples, too small a denominator. */
 function companionFault(poll: Poll, demands: Demands): Measurement | undefined {
   const fresh = firstNumber(poll.freshness, poll.at);
-  if (typeof fresh !== "number") return fresh ?? lacking(poll.at, "stale", "no fresh sample: the series is gone or its target is down");
+  if (typeof fresh !== "number")
+    return fresh ?? lacking(poll.at, "stale", "no fresh sample: the series is gone or its target is down");
   const ageMs = poll.evaluatedAt - fresh * 1000;
   if (!Number.isFinite(ageMs) || ageMs > demands.freshWithinMs) {
     const age = Number.isFinite(ageMs) ? `${Math.round(ageMs / 1000)} s old` : "of unknown age";
-    return lacking(poll.at, "stale", `the newest sample is ${age}; at most ${Math.round(demands.freshWithinMs / 1000)} s is fresh`);
+    return lacking(
+      poll.at,
+      "stale",
+      `the newest sample is ${age}; at most ${Math.round(demands.freshWithinMs / 1000)} s is fresh`,
+    );
   }
-  return floorFault(poll, poll.samples, demands.minSamples, "few_samples") ?? floorFault(poll, poll.total, demands.minTotal, "low_total");
+  return (
+    floorFault(poll, poll.samples, demands.minSamples, "few_samples") ??
+    floorFault(poll, poll.total, demands.minTotal, "low_total")
+  );
 }
 
-function floorFault(poll: Poll, answer: Answer | undefined, min: number | undefined, reason: "few_samples" | "low_total"): Measurement | undefined {
+function floorFault(
+  poll: Poll,
+  answer: Answer | undefined,
+  min: number | undefined,
+  reason: "few_samples" | "low_total",
+): Measurement | undefined {
   if (min === undefined || answer === undefined) return undefined;
   const found = firstNumber(answer, poll.at);
-  if (typeof found !== "number") return found ?? lacking(poll.at, reason, `no number for the minimum of ${min}`);
+  if (typeof found !== "number")
+    return found ?? lacking(poll.at, reason, `no number for the minimum of ${min}`);
   if (reason === "low_total" && found === 0) return lacking(poll.at, "zero_traffic", "there is no traffic");
-  if (!(found >= min)) return lacking(poll.at, reason, `${Number(found.toPrecision(3))} is below the minimum of ${min}`);
+  if (!(found >= min))
+    return lacking(poll.at, reason, `${Number(found.toPrecision(3))} is below the minimum of ${min}`);
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 /** The plan of a rollout, frozen when it starts: stages with their settings and soaks, the flags they touch, and the guards that must hold. */
-import type { ProviderEntry, PrometheusEntry, ViewEntry } from "./files/flags-file.ts";
+import type { PrometheusEntry, ProviderEntry, ViewEntry } from "./files/flags-file.ts";
 import type { Unit } from "./quantity.ts";
 import { OFF, type Setting, sameSetting } from "./setting.ts";
 import type { ForwardWindow } from "./time.ts";
@@ -128,7 +128,11 @@ export interface Plan {
   readonly hasView: boolean;
   readonly provider: ProviderLimits;
   /** How to reach the flag store, the service and its metrics: frozen too, so that a live rollout can go back whatever became of its file. */
-  readonly outside: { readonly provider: ProviderEntry; readonly view?: ViewEntry; readonly prometheus: PrometheusEntry };
+  readonly outside: {
+    readonly provider: ProviderEntry;
+    readonly view?: ViewEntry;
+    readonly prometheus: PrometheusEntry;
+  };
   /** Runbook named in pages that people must act on. */
   readonly runbook?: string;
 }
@@ -151,7 +155,9 @@ export function stageIndex(plan: Plan, name: string): number {
 /** Index of the stage that first sets the flag to something other than off, or -1. */
 export function stageOfFlag(plan: Plan, flag: string): number {
   return plan.stages.findIndex((stage) =>
-    stage.substages.some((sub) => sub.set.some((item) => item.flag === flag && !sameSetting(item.setting, OFF))),
+    stage.substages.some((sub) =>
+      sub.set.some((item) => item.flag === flag && !sameSetting(item.setting, OFF)),
+    ),
   );
 }
 

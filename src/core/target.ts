@@ -4,7 +4,7 @@ import { flagsOfStage, type Plan, stageIndex, stageOfFlag } from "./plan.ts";
 import { type Offer, type Refusal, refuse } from "./refusal.ts";
 import type { Ask } from "./rollout/people.ts";
 import { isBegun, isLive, type State } from "./rollout/state.ts";
-import { MINUTE, nextClock, type Now, parseDuration } from "./time.ts";
+import { MINUTE, type Now, nextClock, parseDuration } from "./time.ts";
 
 /** One run with the plan it froze. */
 export interface Run {
@@ -69,15 +69,19 @@ function unknownRollout(name: string, known: Known): Refusal {
 
 function resolvePlan(parsed: Parsed, known: Known): Resolution {
   const name = parsed.words[0] ?? (known.catalogue.size === 1 ? [...known.catalogue.keys()][0] : undefined);
-  if (name === undefined) return refuse("bad_value", `which rollout? Known: ${[...known.catalogue.keys()].join(", ") || "none"}.`);
-  return known.catalogue.has(name) ? { kind: "show", what: "plan", rollout: name } : unknownRollout(name, known);
+  if (name === undefined)
+    return refuse("bad_value", `which rollout? Known: ${[...known.catalogue.keys()].join(", ") || "none"}.`);
+  return known.catalogue.has(name)
+    ? { kind: "show", what: "plan", rollout: name }
+    : unknownRollout(name, known);
 }
 
 function resolveShow(what: "status" | "evidence" | "history", parsed: Parsed, known: Known): Resolution {
   const name = parsed.options.get("run") ?? parsed.words[0];
   if (name === undefined) {
     const candidates = live(known);
-    const only = candidates.length === 1 ? candidates[0] : candidates.length === 0 ? known.runs.at(-1) : undefined;
+    const only =
+      candidates.length === 1 ? candidates[0] : candidates.length === 0 ? known.runs.at(-1) : undefined;
     if (only !== undefined) return { kind: "show", what, run: only.state.run };
     return { kind: "show", what: "list" };
   }
@@ -94,17 +98,33 @@ function findRun(runs: readonly Run[], name: string): Run | undefined {
 
 function resolveStart(parsed: Parsed, known: Known, now: Now): Resolution {
   const name = parsed.words[0] ?? (known.catalogue.size === 1 ? [...known.catalogue.keys()][0] : undefined);
-  if (name === undefined) return refuse("bad_value", `start which rollout? Known: ${[...known.catalogue.keys()].join(", ") || "none"}.`);
+  if (name === undefined)
+    return refuse(
+      "bad_value",
+      `start which rollout? Known: ${[...known.catalogue.keys()].join(", ") || "none"}.`,
+    );
   const plan = known.catalogue.get(name);
   if (plan === undefined) return unknownRollout(name, known);
   const env = parsed.options.get("env");
-  if (env !== undefined && env !== plan.environment) return refuse("bad_value", `${name} is a rollout for ${plan.environment}, not ${shorten(env)}.`);
+  if (env !== undefined && env !== plan.environment)
+    return refuse("bad_value", `${name} is a rollout for ${plan.environment}, not ${shorten(env)}.`);
   const at = parsed.options.get("at");
   if (at === undefined) return { kind: "start", rollout: name, delayMs: 0 };
   const zone = plan.forward?.zone ?? known.zone;
   const match = /^([01]?\d|2[0-3]):([0-5]\d)$/.exec(at);
-  if (match === null) return refuse("bad_value", `\`at=${shorten(at)}\` is not a clock time such as at=14:00 (${zone}).`);
-  return { kind: "start", rollout: name, delayMs: nextClock(now.wall, Number(match[1]), Number(match[2]), zone) - now.wall };
+  if (match === null)
+    return refuse("bad_value", `\`at=${shorten(at)}\` is not a clock time such as at=14:00 (${zone}).`);
+  return {
+    kind: "start",
+    rollout: name,
+    delayMs: nextClock(now.wall, Number(match[1]), Number(match[2]), zone) - now.wall,
+  };
+}
+
+/** `rollout/stage` as its two parts; a bare name has no scope. */
+function scopeOf(name: string): readonly [string | undefined, string] {
+  const slash = name.indexOf("/");
+  return slash < 0 ? [undefined, name] : [name.slice(0, slash), name.slice(slash + 1)];
 }
 
 interface StageHit {
@@ -115,7 +135,7 @@ interface StageHit {
 
 /** Stages meant by NAME: exact stage names before flag names before unique beginnings. */
 function findStages(name: string, plans: readonly (readonly [string, Plan])[]): readonly StageHit[] {
-  const [scope, bare] = name.includes("/") ? (name.split("/", 2) as [string, string]) : [undefined, name];
+  const [scope, bare] = scopeOf(name);
   const eligible = plans.filter(([rollout]) => scope === undefined || rollout === scope);
   const hits = (find: (plan: Plan) => number): StageHit[] =>
     eligible.map(([rollout, plan]) => ({ rollout, plan, stage: find(plan) })).filter((hit) => hit.stage >= 0);
@@ -125,7 +145,9 @@ function findStages(name: string, plans: readonly (readonly [string, Plan])[]): 
   if (flag.length > 0) return flag;
   if (bare.length < 2) return [];
   return eligible.flatMap(([rollout, plan]) =>
-    plan.stages.flatMap((stage, index) => (stage.name.startsWith(bare) ? [{ rollout, plan, stage: index }] : [])),
+    plan.stages.flatMap((stage, index) =>
+      stage.name.startsWith(bare) ? [{ rollout, plan, stage: index }] : [],
+    ),
   );
 }
 
@@ -141,27 +163,55 @@ function resolveEnable(parsed: Parsed, known: Known): Resolution {
   const plans = [...known.catalogue].filter(([, plan]) => env === undefined || plan.environment === env);
   const liveRuns = live(known);
   const runOption = parsed.options.get("run");
-  const running = liveRuns.filter(({ state, plan }) => (env === undefined || plan.environment === env) && (runOption === undefined || state.run === runOption));
-  const inLive = running.flatMap((run) => findStages(name, [[run.state.rollout, run.plan]]).map((hit) => ({ ...hit, run })));
+  const running = liveRuns.filter(
+    ({ state, plan }) =>
+      (env === undefined || plan.environment === env) && (runOption === undefined || state.run === runOption),
+  );
+  const inLive = running.flatMap((run) =>
+    findStages(name, [[run.state.rollout, run.plan]]).map((hit) => ({ ...hit, run })),
+  );
   if (inLive.length === 1 && inLive[0] !== undefined) return enableInLive(inLive[0].run, inLive[0].stage);
   const hits = inLive.length > 1 ? inLive : findStages(name, plans);
   const [hit] = hits;
-  if (hit === undefined) return unknownStage(name, plans);
+  if (hit === undefined) return unknownStage("enable", name, plans);
   if (hits.length > 1) return several(name, hits);
   return { kind: "start", rollout: hit.rollout, stage: hit.stage, delayMs: 0 };
 }
 
-function unknownStage(name: string, plans: readonly (readonly [string, Plan])[]): Refusal {
-  const names = [...new Set(plans.flatMap(([, plan]) => [...plan.stages.map((stage) => stage.name), ...Object.keys(plan.flags)]))];
+function unknownStage(
+  verb: "enable" | "rollback",
+  name: string,
+  plans: readonly (readonly [string, Plan])[],
+): Refusal {
+  const names = [
+    ...new Set(
+      plans.flatMap(([, plan]) => [...plan.stages.map((stage) => stage.name), ...Object.keys(plan.flags)]),
+    ),
+  ];
   const near = nearest(name.toLowerCase(), names);
-  if (near === undefined) return refuse("unknown_stage", `there is no stage or flag \`${shorten(name)}\`. Known: ${names.slice(0, 20).join(", ") || "none"}.`);
-  const offer: Offer = { label: `Enable ${near}`, command: `rollout enable ${near}`, confirm: `Enable ${near}?` };
-  return refuse("unknown_stage", `there is no stage or flag \`${shorten(name)}\`; did you mean \`${near}\`?`, [offer]);
+  if (near === undefined)
+    return refuse(
+      "unknown_stage",
+      `there is no stage or flag \`${shorten(name)}\`. Known: ${names.slice(0, 20).join(", ") || "none"}.`,
+    );
+  const offer: Offer = {
+    label: verb === "enable" ? `Enable ${near}` : `Roll back ${near}`,
+    command: `rollout ${verb} ${near}`,
+    confirm: verb === "enable" ? `Enable ${near}?` : `Take back ${near} and everything newer?`,
+  };
+  return refuse(
+    "unknown_stage",
+    `there is no stage or flag \`${shorten(name)}\`; did you mean \`${near}\`?`,
+    [offer],
+  );
 }
 
 function several(name: string, hits: readonly StageHit[]): Refusal {
   const names = hits.map((hit) => `${hit.rollout}/${hit.plan.stages[hit.stage]?.name ?? ""}`);
-  return refuse("ambiguous", `\`${shorten(name)}\` could be ${names.join(" or ")}. Say which: \`/rollout enable ${names[0] ?? ""}\``);
+  return refuse(
+    "ambiguous",
+    `\`${shorten(name)}\` could be ${names.join(" or ")}. Say which: \`/rollout enable ${names[0] ?? ""}\``,
+  );
 }
 
 function enableInLive(run: Run, stage: number): Resolution {
@@ -169,7 +219,12 @@ function enableInLive(run: Run, stage: number): Resolution {
   const name = plan.stages[stage]?.name ?? "";
   if (isBegun(state.stages[stage])) {
     const at = state.stages[stage];
-    const status = at?.status === "soaking" ? "is on and soaking" : at?.status === "enabling" ? "is being turned on" : "is on, its soak passed";
+    const status =
+      at?.status === "soaking"
+        ? "is on and soaking"
+        : at?.status === "enabling"
+          ? "is being turned on"
+          : "is on, its soak passed";
     return { kind: "settled", run: state.run, note: `${name} ${status} in ${state.rollout} (${state.run}).` };
   }
   if (state.approval?.stage === stage && state.approval.approvedBy === undefined) {
@@ -180,7 +235,8 @@ function enableInLive(run: Run, stage: number): Resolution {
 
 function resolveUnlock(parsed: Parsed, known: Known): Resolution {
   const [name] = parsed.words;
-  if (name === undefined) return refuse("bad_value", 'unlock which stage or flag? Usage: `/rollout unlock STAGE because "..."`');
+  if (name === undefined)
+    return refuse("bad_value", 'unlock which stage or flag? Usage: `/rollout unlock STAGE because "..."`');
   const locked = known.runs.filter(({ state }) => Object.keys(state.latched).length > 0);
   const runOption = parsed.options.get("run");
   const hits = locked.flatMap((run) => {
@@ -191,21 +247,31 @@ function resolveUnlock(parsed: Parsed, known: Known): Resolution {
   const hit = hits.at(-1);
   if (hit === undefined) {
     const flags = [...new Set(locked.flatMap(({ state }) => Object.keys(state.latched)))];
-    return refuse("not_locked", `\`${shorten(name)}\` is not locked. Locked now: ${flags.join(", ") || "nothing"}.`);
+    return refuse(
+      "not_locked",
+      `\`${shorten(name)}\` is not locked. Locked now: ${flags.join(", ") || "nothing"}.`,
+    );
   }
   if (parsed.because === undefined) {
-    return refuse("missing_reason", `say why it is safe again: \`/rollout unlock ${shorten(name)} because "..."\``);
+    return refuse(
+      "missing_reason",
+      `say why it is safe again: \`/rollout unlock ${shorten(name)} because "..."\``,
+    );
   }
-  return { kind: "ask", run: hit.run.state.run, ask: { kind: "unlock", flags: hit.flags, because: parsed.because } };
+  return {
+    kind: "ask",
+    run: hit.run.state.run,
+    ask: { kind: "unlock", flags: hit.flags, because: parsed.because },
+  };
 }
 
 function lockedFlags({ plan, state }: Run, name: string): readonly string[] {
-  const bare = name.includes("/") ? (name.split("/", 2)[1] ?? name) : name;
-  if (name.includes("/") && name.split("/", 1)[0] !== state.rollout) return [];
+  const [scope, bare] = scopeOf(name);
+  if (scope !== undefined && scope !== state.rollout) return [];
   const index = stageIndex(plan, bare);
   const stage = plan.stages[index];
   const flags = stage === undefined ? [keyToName(plan, bare)] : flagsOfStage(stage);
-  return flags.filter((flag) => state.latched[flag] !== undefined);
+  return flags.filter((flag) => Object.hasOwn(state.latched, flag));
 }
 
 /** The live run that a verb without a NAME means: named by run=, by the rollout's name, or the only one. */
@@ -215,7 +281,8 @@ function pickLive(parsed: Parsed, known: Known, name: string | undefined): Run |
   if (wanted !== undefined) {
     const hit = findRun(candidates, wanted) ?? findRun(known.runs, wanted);
     if (hit !== undefined) return hit;
-    if (known.catalogue.has(wanted)) return refuse("not_live", `${wanted} has no live rollout. \`/rollout start ${wanted}\` begins one.`);
+    if (known.catalogue.has(wanted))
+      return refuse("not_live", `${wanted} has no live rollout. \`/rollout start ${wanted}\` begins one.`);
     return unknownRollout(wanted, known);
   }
   const [only, ...others] = candidates;
@@ -233,8 +300,8 @@ function pickLive(parsed: Parsed, known: Known, name: string | undefined): Run |
 function resolveAsk(parsed: Parsed, known: Known): Resolution {
   const { verb } = parsed.spec;
   const because = parsed.because === undefined ? {} : { because: parsed.because };
-  const positional = verb === "extend" || verb === "signoff" ? parsed.words[1] : verb === "rollback" ? parsed.options.get("rollout") : parsed.words[0];
   if (verb === "rollback") return resolveRollback(parsed, known);
+  const positional = verb === "extend" || verb === "signoff" ? parsed.words[1] : parsed.words[0];
   const run = pickLive(parsed, known, positional);
   if ("kind" in run) return run;
   const id = run.state.run;
@@ -246,15 +313,24 @@ function resolveAsk(parsed: Parsed, known: Known): Resolution {
     case "approve":
       return { kind: "ask", run: id, ask: { kind: verb } };
     case "stop":
-      return { kind: "ask", run: id, ask: { kind: "stop", confirmed: parsed.options.has("leave-on"), ...because } };
+      return {
+        kind: "ask",
+        run: id,
+        ask: { kind: "stop", confirmed: parsed.options.has("leave-on"), ...because },
+      };
     case "extend": {
       const ms = parseDuration(parsed.words[0] ?? "");
-      if (ms === undefined || ms < MINUTE / 60) return refuse("bad_value", `\`${shorten(parsed.words[0] ?? "")}\` is not a time such as 30m. Usage: \`/rollout extend 30m\``);
+      if (ms === undefined || ms < MINUTE / 60)
+        return refuse(
+          "bad_value",
+          `\`${shorten(parsed.words[0] ?? "")}\` is not a time such as 30m. Usage: \`/rollout extend 30m\``,
+        );
       return { kind: "ask", run: id, ask: { kind: "extend", ms } };
     }
     case "signoff": {
       const decision = parsed.words[0]?.toLowerCase();
-      if (decision !== "go" && decision !== "no-go") return refuse("bad_value", "sign off with `go` or `no-go`.");
+      if (decision !== "go" && decision !== "no-go")
+        return refuse("bad_value", "sign off with `go` or `no-go`.");
       return { kind: "ask", run: id, ask: { kind: "signoff", decision, ...because } };
     }
     default:
@@ -262,29 +338,52 @@ function resolveAsk(parsed: Parsed, known: Known): Resolution {
   }
 }
 
-/** `rollback`, `rollback all`, `rollback to STAGE`, `rollback STAGE` (that stage and what came after), `rollback ROLLOUT`. */
+/** How far a rollback goes, as typed: the newest stage, everything, down to a stage, or a stage with all that came after it. */
+type Reach = { readonly kind: "newest" | "all" } | { readonly kind: "to" | "with"; readonly stage: string };
+
+/** `rollback [ROLLOUT] [all | to STAGE | STAGE]`, in any sensible order of words. */
+function readReach(words: readonly string[]): Reach | Refusal {
+  const [first, second] = words;
+  if (first === undefined) return { kind: "newest" };
+  if (first.toLowerCase() === "all" && second === undefined) return { kind: "all" };
+  if (first.toLowerCase() === "to") {
+    if (second === undefined)
+      return refuse("bad_value", "roll back to which stage? Usage: `/rollout rollback to STAGE`");
+    return { kind: "to", stage: second };
+  }
+  return { kind: "with", stage: first };
+}
+
 function resolveRollback(parsed: Parsed, known: Known): Resolution {
-  const because = parsed.because === undefined ? {} : { because: parsed.because };
-  const [first, second] = parsed.words;
-  const toStage = first?.toLowerCase() === "to" ? second : undefined;
-  if (first?.toLowerCase() === "to" && second === undefined) return refuse("bad_value", "roll back to which stage? Usage: `/rollout rollback to STAGE`");
-  const all = first?.toLowerCase() === "all";
-  const bare = all || toStage !== undefined ? undefined : first;
-  const named = bare !== undefined && (known.catalogue.has(bare) || findRun(known.runs, bare) !== undefined);
-  const owner = toStage === undefined && !named && bare !== undefined ? ownerOf(bare, known) : toStage === undefined ? undefined : ownerOf(toStage, known);
-  const run = owner ?? pickLive(parsed, known, parsed.options.get("rollout") ?? (named ? bare : all ? second : undefined));
+  const isRollout = (word: string): boolean =>
+    known.catalogue.has(word) || findRun(known.runs, word) !== undefined;
+  const owner = parsed.words.find(isRollout);
+  const reach = readReach(parsed.words.filter((word) => word !== owner));
+  if (reach.kind === "refused") return reach;
+  const named = parsed.options.get("rollout") ?? owner;
+  const stageOwner = named === undefined && "stage" in reach ? ownerOf(reach.stage, known) : undefined;
+  const run = stageOwner ?? pickLive(parsed, known, named);
   if ("kind" in run) return run;
-  const id = run.state.run;
-  if (all) return { kind: "ask", run: id, ask: { kind: "rollback", to: -1, ...because } };
-  const stageName = toStage ?? (named ? undefined : bare);
-  if (stageName === undefined) return { kind: "ask", run: id, ask: { kind: "rollback", to: "newest", ...because } };
-  const [hit] = findStages(stageName, [[run.state.rollout, run.plan]]);
-  if (hit === undefined) return unknownStage(stageName, [[run.state.rollout, run.plan]]);
-  return { kind: "ask", run: id, ask: { kind: "rollback", to: toStage === undefined ? hit.stage - 1 : hit.stage, ...because } };
+  const to = reachIndex(reach, run);
+  if (typeof to === "object") return to;
+  const because = parsed.because === undefined ? {} : { because: parsed.because };
+  return { kind: "ask", run: run.state.run, ask: { kind: "rollback", to, ...because } };
+}
+
+/** The newest stage that stays; -1 for none. */
+function reachIndex(reach: Reach, { plan, state }: Run): "newest" | number | Refusal {
+  if (reach.kind === "newest") return "newest";
+  if (!("stage" in reach)) return -1;
+  const plans = [[state.rollout, plan]] as const;
+  const [hit] = findStages(reach.stage, plans);
+  if (hit === undefined) return unknownStage("rollback", reach.stage, plans);
+  return reach.kind === "to" ? hit.stage : hit.stage - 1;
 }
 
 /** The only live run that has a stage or flag of this name. */
 function ownerOf(name: string, known: Known): Run | undefined {
-  const owners = live(known).filter(({ state, plan }) => findStages(name, [[state.rollout, plan]]).length > 0);
+  const owners = live(known).filter(
+    ({ state, plan }) => findStages(name, [[state.rollout, plan]]).length > 0,
+  );
   return owners.length === 1 ? owners[0] : undefined;
 }

@@ -60,7 +60,7 @@ export interface ForwardWindow {
   readonly zone: string;
 }
 
-const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
+const DAYS: readonly string[] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /** Reads `Mon-Thu 09:00-16:00` (days may be a list: `Mon,Wed-Fri`); undefined when the text or the zone is not understood. */
 export function parseForwardWindow(text: string, zone: string): ForwardWindow | undefined {
@@ -78,8 +78,8 @@ function parseDays(text: string): readonly boolean[] | undefined {
   const days = DAYS.map(() => false);
   for (const part of text.toLowerCase().split(",")) {
     const [from = "", to = from, ...rest] = part.split("-");
-    const first = DAYS.findIndex((day) => day === from);
-    const last = DAYS.findIndex((day) => day === to);
+    const first = DAYS.indexOf(from);
+    const last = DAYS.indexOf(to);
     if (rest.length > 0 || first < 0 || last < 0) return undefined;
     for (let day = first; ; day = (day + 1) % 7) {
       days[day] = true;
@@ -123,9 +123,17 @@ interface LocalTime {
 }
 
 function localTime(wall: number, zone: string): LocalTime {
-  const parts = new Map(formatter(zone).formatToParts(wall).map((part) => [part.type, part.value]));
-  const day = DAYS.findIndex((name) => name === parts.get("weekday")?.toLowerCase());
-  return { day, minute: Number(parts.get("hour")) * 60 + Number(parts.get("minute")), second: Number(parts.get("second")) };
+  const parts = new Map(
+    formatter(zone)
+      .formatToParts(wall)
+      .map((part) => [part.type, part.value]),
+  );
+  const day = DAYS.indexOf(parts.get("weekday")?.toLowerCase() ?? "");
+  return {
+    day,
+    minute: Number(parts.get("hour")) * 60 + Number(parts.get("minute")),
+    second: Number(parts.get("second")),
+  };
 }
 
 /** `HH:MM:SS` of a wall instant in a zone. */
@@ -147,7 +155,8 @@ export function opensAt(window: ForwardWindow, wall: number): number {
   for (let guard = 0; guard < 40; guard++) {
     if (isOpen(window, at)) return at;
     const { day, minute, second } = localTime(at, window.zone);
-    const wait = window.days[day] === true && minute < window.fromMinute ? window.fromMinute - minute : 24 * 60 - minute;
+    const wait =
+      window.days[day] === true && minute < window.fromMinute ? window.fromMinute - minute : 24 * 60 - minute;
     at += wait * MINUTE - second * SECOND - (at % SECOND);
   }
   return at;
@@ -157,7 +166,8 @@ export function opensAt(window: ForwardWindow, wall: number): number {
 export function nextClock(wall: number, hour: number, minute: number, zone: string): number {
   const target = hour * 60 + minute;
   const here = localTime(wall, zone);
-  let at = wall - here.second * SECOND - (wall % SECOND) + ((target - here.minute + 24 * 60) % (24 * 60)) * MINUTE;
+  let at =
+    wall - here.second * SECOND - (wall % SECOND) + ((target - here.minute + 24 * 60) % (24 * 60)) * MINUTE;
   if (at <= wall) at += DAY;
   const off = target - localTime(at, zone).minute;
   return off === 0 ? at : at + (Math.abs(off) > 12 * 60 ? 0 : off * MINUTE);

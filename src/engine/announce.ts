@@ -6,7 +6,15 @@ import type { State } from "../core/rollout/state.ts";
 import type { AlertKind, Lane, Notice, OutboxDraft } from "./ports.ts";
 
 /** Holds that a person must end and that no page speaks of: they get a message of their own. */
-const LOUD_HOLDS: readonly HoldReason[] = ["drift", "flag_store", "guard", "approval_expired", "undo_by_hand", "breach_not_ours", "not_the_cause"];
+const LOUD_HOLDS: readonly HoldReason[] = [
+  "drift",
+  "flag_store",
+  "guard",
+  "approval_expired",
+  "undo_by_hand",
+  "breach_not_ours",
+  "not_the_cause",
+];
 
 /** Events told in the card's thread. */
 const NOTED: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]>([
@@ -34,10 +42,22 @@ const NOTED: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]>([
 ]);
 
 /** The outbox drafts of one commit. Pure; `channel` undefined means nobody listens. */
-export function announce(plan: Plan, before: State | undefined, after: State, events: readonly Recorded[], channel: string | undefined): readonly OutboxDraft[] {
+export function announce(
+  plan: Plan,
+  before: State | undefined,
+  after: State,
+  events: readonly Recorded[],
+  channel: string | undefined,
+): readonly OutboxDraft[] {
   if (channel === undefined) return [];
   const wall = events.at(-1)?.wall ?? after.lastWall;
-  const draft = (key: string, lane: Lane, body: Notice): OutboxDraft => ({ run: after.run, key, lane, body, wall });
+  const draft = (key: string, lane: Lane, body: Notice): OutboxDraft => ({
+    run: after.run,
+    key,
+    lane,
+    body,
+    wall,
+  });
   const alert = (about: AlertKind, seq: number): OutboxDraft =>
     draft(`alert:${after.run}:${seq}`, "urgent", { kind: "alert", run: after.run, channel, seq, about });
   const drafts = new Map<string, OutboxDraft>();
@@ -48,17 +68,34 @@ export function announce(plan: Plan, before: State | undefined, after: State, ev
   for (const { seq, event } of events) {
     for (const [about, about_seq] of alertsOf(event, seq, before, after, paged)) add(alert(about, about_seq));
     const text = NOTED.has(event.kind) ? eventInWords(plan, event) : undefined;
-    if (text !== undefined) add(draft(`note:${after.run}:${seq}`, "normal", { kind: "note", run: after.run, channel, seq, text }));
+    if (text !== undefined)
+      add(draft(`note:${after.run}:${seq}`, "normal", { kind: "note", run: after.run, channel, seq, text }));
   }
-  if (events.some((one) => one.event.kind !== "soak_progress" && one.event.kind !== "refused" && one.event.kind !== "flip_verified")) {
+  if (
+    events.some(
+      (one) =>
+        one.event.kind !== "soak_progress" &&
+        one.event.kind !== "refused" &&
+        one.event.kind !== "flip_verified",
+    )
+  ) {
     add(draft(`card:${after.run}`, "normal", { kind: "card", run: after.run, channel }));
   }
   return [...drafts.values()];
 }
 
 /** The alerts that an event creates or changes, each with the sequence number of the event that it tells of. */
-function alertsOf(event: RolloutEvent, seq: number, before: State | undefined, after: State, paged: boolean): readonly (readonly [AlertKind, number])[] {
-  const closed = before?.approval !== undefined && after.approval?.seq !== before.approval.seq ? [["approval", before.approval.seq] as const] : [];
+function alertsOf(
+  event: RolloutEvent,
+  seq: number,
+  before: State | undefined,
+  after: State,
+  paged: boolean,
+): readonly (readonly [AlertKind, number])[] {
+  const closed =
+    before?.approval !== undefined && after.approval?.seq !== before.approval.seq
+      ? [["approval", before.approval.seq] as const]
+      : [];
   switch (event.kind) {
     case "rollback_started":
     case "rollback_off":

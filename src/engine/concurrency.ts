@@ -58,7 +58,9 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
 /** The promise's outcome, or a recoverable `OutsideFault` after `ms`; a later outcome is ignored. */
 export function withDeadline<T>(clock: Clock, ms: number, what: string, promise: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const cancel = clock.after(ms, () => reject(new OutsideFault(`${what}: no answer in ${ms} ms`, { recoverable: true })));
+    const cancel = clock.after(ms, () =>
+      reject(new OutsideFault(`${what}: no answer in ${ms} ms`, { recoverable: true })),
+    );
     promise.then(
       (value) => {
         cancel();

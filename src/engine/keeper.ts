@@ -45,112 +45,164 @@ export interface KeeperDeps {
 /** `counted`: the events hold. `moved`: the state was another than thought and nothing was recorded; decide again. `failed`: no journal. */
 export type Kept = "counted" | "moved" | "failed";
 
-export interface Keeper {
-  state(): State;
-  /** Records events, all or nothing. Without events it tries to journal what counts already. */
-  commit(events: readonly RolloutEvent[], drafts: readonly OutboxDraft[], intake?: string): Promise<Kept>;
-  /** Answers an intake without events. */
-  answerOnly(intake: string | undefined, drafts: readonly OutboxDraft[]): Promise<boolean>;
-  /** Whether everything that counts is in the journal. */
-  isFlushed(): boolean;
+/** One decision that counts already but is not in the journal yet, with its messages and the command it answers. */
+interface Owed {
+  readonly events: readonly Recorded[];
+  readonly drafts: readonly OutboxDraft[];
+  readonly intake: string | undefined;
 }
 
-export function createKeeper(deps: KeeperDeps, onCommitted: (events: readonly Recorded[]) => void): Keeper {
-  const { clock, journal, plan, log } = deps;
-  let state = deps.state;
-  /** Events that count already but are not in the journal yet, with their messages. */
-  let owedEvents: readonly Recorded[] = [];
-  let owedDrafts: readonly OutboxDraft[] = [];
-  let owedIntakes: readonly string[] = [];
+export class Keeper {
+  readonly #deps: KeeperDeps;
+  readonly #onCommitted: (events: readonly Recorded[]) => void;
+  #state: State;
+  #owed: readonly Owed[] = [];
 
-  function record(events: readonly RolloutEvent[]): readonly Recorded[] {
-    const { steady, wall } = clock.now();
-    return events.map((event, index) => ({ seq: state.revision + 1 + index, at: steady, wall, event }));
+  constructor(deps: KeeperDeps, onCommitted: (events: readonly Recorded[]) => void) {
+    this.#deps = deps;
+    this.#onCommitted = onCommitted;
+    this.#state = deps.state;
   }
 
-  async function write(commit: Commit, deadlineMs: number): Promise<"ok" | "conflict" | "failed"> {
+  readonly state = (): State => this.#state;
+
+  /** Whether everything that counts is in the journal. */
+  isFlushed(): boolean {
+    return this.#owed.length === 0;
+  }
+
+  /** Answers an intake without events; false when the journal did not take it. */
+  async answerOnly(intake: string | undefined, drafts: readonly OutboxDraft[]): Promise<boolean> {
+    if (intake === undefined) return true;
     try {
-      const result = await withDeadline(clock, deadlineMs, "journal", journal.commit(commit));
+      await this.#deps.journal.answer(intake, drafts);
+      return true;
+    } catch (error) {
+      this.#deps.log.error("an answer could not be journaled", {
+        run: this.#state.run,
+        error: messageOf(error),
+      });
+      return false;
+    }
+  }
+
+  /** Records events, all or nothing. Without events it tries to journal what counts already. */
+  async commit(
+    events: readonly RolloutEvent[],
+    drafts: readonly OutboxDraft[],
+    intake?: string,
+  ): Promise<Kept> {
+    const { plan, announce, spool } = this.#deps;
+    const recorded = this.#record(events);
+    const next = recorded.reduce<State>((folded, one) => evolve(plan, folded, one), this.#state);
+    const mine: Owed = { events: recorded, drafts: [...announce(plan, next, recorded), ...drafts], intake };
+    const forward = recorded.some((one) => FORWARD.has(one.event.kind));
+    const result = await this.#write(
+      [...this.#owed, mine],
+      next,
+      forward ? JOURNAL_DEADLINE_MS : BACKWARD_DEADLINE_MS,
+    );
+    if (result === "conflict") {
+      await this.#reload();
+      return "moved";
+    }
+    if (result === "failed" && (forward || recorded.length === 0)) return "failed";
+    this.#state = next;
+    if (result === "ok") this.#flushed();
+    else {
+      this.#owed = [...this.#owed, mine];
+      spool.append(next.run, recorded);
+    }
+    this.#onCommitted(recorded);
+    return "counted";
+  }
+
+  #record(events: readonly RolloutEvent[]): readonly Recorded[] {
+    const { steady, wall } = this.#deps.clock.now();
+    return events.map((event, index) => ({ seq: this.#state.revision + 1 + index, at: steady, wall, event }));
+  }
+
+  /** Commits everything owed in one transaction; the newest intake is marked with it, older ones right after. */
+  async #write(
+    owed: readonly Owed[],
+    state: State,
+    deadlineMs: number,
+  ): Promise<"ok" | "conflict" | "failed"> {
+    const events = owed.flatMap((one) => one.events);
+    const intake = owed.at(-1)?.intake;
+    const commit: Commit = {
+      run: state.run,
+      expected: (events[0]?.seq ?? state.revision + 1) - 1,
+      events,
+      state,
+      ended: !isOpenRun(state),
+      outbox: owed.flatMap((one) => one.drafts),
+      ...(intake === undefined ? {} : { intake }),
+    };
+    try {
+      const result = await withDeadline(
+        this.#deps.clock,
+        deadlineMs,
+        "journal",
+        this.#deps.journal.commit(commit),
+      );
       return result.kind === "ok" ? "ok" : "conflict";
     } catch (error) {
-      log.error("the journal did not take a decision", { run: commit.run, error: messageOf(error) });
+      this.#deps.log.error("the journal did not take a decision", {
+        run: commit.run,
+        error: messageOf(error),
+      });
       return "failed";
     }
   }
 
-  /** The journal has another revision than we thought: an earlier commit did arrive, or somebody else decided. */
-  async function reload(): Promise<void> {
-    try {
-      const stored = await journal.run(state.run);
-      if (stored === undefined) return;
-      const arrived = await journal.events(state.run, owedEvents[0]?.seq ?? state.revision + 1);
-      const ours = owedEvents.slice(0, arrived.length);
-      const same = JSON.stringify(arrived.slice(0, ours.length)) === JSON.stringify(ours);
-      owedEvents = same ? owedEvents.slice(ours.length) : [];
-      state = owedEvents.reduce<State>((folded, one) => evolve(plan, folded, one), stored.state);
-      if (owedEvents.length === 0) deps.spool.clear(state.run);
-    } catch (error) {
-      log.error("the journal could not be read back", { run: state.run, error: messageOf(error) });
+  #flushed(): void {
+    const { journal, log, spool } = this.#deps;
+    if (this.#owed.length === 0) return;
+    spool.clear(this.#state.run);
+    for (const { intake } of this.#owed) {
+      if (intake === undefined) continue;
+      journal
+        .answer(intake, [])
+        .catch((error: unknown) => log.error("an intake stays open", { intake, error: messageOf(error) }));
     }
+    this.#owed = [];
   }
 
-  return {
-    state: () => state,
-    isFlushed: () => owedEvents.length === 0,
-    async answerOnly(intake, drafts) {
-      if (intake === undefined) return true;
-      try {
-        await journal.answer(intake, drafts);
-        return true;
-      } catch (error) {
-        log.error("an answer could not be journaled", { run: state.run, error: messageOf(error) });
-        return false;
-      }
-    },
-    async commit(events, drafts, intake) {
-      const recorded = record(events);
-      const next = recorded.reduce<State>((folded, one) => evolve(plan, folded, one), state);
-      const outbox = [...owedDrafts, ...deps.announce(plan, next, recorded), ...drafts];
-      const all = [...owedEvents, ...recorded];
-      const forward = recorded.some((one) => FORWARD.has(one.event.kind));
-      const commit: Commit = {
-        run: state.run,
-        expected: (all[0]?.seq ?? 1) - 1,
-        events: all,
-        state: next,
-        ended: !isOpenRun(next),
-        outbox,
-        ...(intake === undefined ? {} : { intake }),
-      };
-      const result = await write(commit, forward ? JOURNAL_DEADLINE_MS : BACKWARD_DEADLINE_MS);
-      if (result === "ok") {
-        state = next;
-        if (owedEvents.length > 0) deps.spool.clear(state.run);
-        owedEvents = [];
-        owedDrafts = [];
-        for (const key of owedIntakes) journal.answer(key, []).catch((error: unknown) => log.error("an intake stays open", { key, error: messageOf(error) }));
-        owedIntakes = [];
-        onCommitted(recorded);
-        return "counted";
-      }
-      if (result === "conflict") {
-        await reload();
-        return "moved";
-      }
-      if (forward || recorded.length === 0) return "failed";
-      state = next;
-      owedEvents = all;
-      owedDrafts = outbox;
-      if (intake !== undefined) owedIntakes = [...owedIntakes, intake];
-      deps.spool.append(state.run, recorded);
-      onCommitted(recorded);
-      return "counted";
-    },
-  };
+  /**
+   * The journal has another revision than we thought: an earlier commit did arrive although its reply was lost, or another process decided.
+   * What arrived is no longer owed; if anything else arrived, the journal is right and the rest is decided anew.
+   */
+  async #reload(): Promise<void> {
+    const { journal, plan, log, spool } = this.#deps;
+    try {
+      const stored = await journal.run(this.#state.run);
+      if (stored === undefined) return;
+      const owedEvents = this.#owed.flatMap((one) => one.events);
+      const arrived = await journal.events(this.#state.run, owedEvents[0]?.seq ?? this.#state.revision + 1);
+      const ours =
+        arrived.length <= owedEvents.length &&
+        JSON.stringify(arrived) === JSON.stringify(owedEvents.slice(0, arrived.length));
+      this.#owed = ours
+        ? this.#owed.filter((one) => (one.events.at(-1)?.seq ?? 0) > stored.state.revision)
+        : [];
+      this.#state = this.#owed
+        .flatMap((one) => one.events)
+        .reduce<State>((folded, one) => evolve(plan, folded, one), stored.state);
+      if (this.#owed.length === 0) spool.clear(this.#state.run);
+    } catch (error) {
+      log.error("the journal could not be read back", { run: this.#state.run, error: messageOf(error) });
+    }
+  }
 }
 
 /** The first commit of a run. */
-export function beginning(plan: Plan, recorded: Recorded, drafts: readonly OutboxDraft[], intake: string | undefined): Commit {
+export function beginning(
+  plan: Plan,
+  recorded: Recorded,
+  drafts: readonly OutboxDraft[],
+  intake: string | undefined,
+): Commit {
   const state = evolve(plan, undefined, recorded);
   return {
     run: state.run,

@@ -10,6 +10,7 @@ import { type Bell, createBell } from "./concurrency.ts";
 import type { Clock, EvidenceRow, Journal, Log, Metrics } from "./ports.ts";
 
 const MINUTE_MS = 60_000;
+const SAVE_EVIDENCE_MS = 10_000;
 /** A range answer has at most this many steps per guard; longer gaps are judged at wider steps. */
 const BACKFILL_STEPS = 4_000;
 
@@ -24,93 +25,124 @@ export interface MeasureDeps {
   readonly onJudged: () => void;
 }
 
-export interface Measure {
-  judgements(): Readonly<Record<string, Judgement | undefined>>;
-  figures(): Readonly<Record<string, CardMeasured | undefined>>;
-  /** Asks these guards now, besides their intervals; resolves when all have answered. */
-  askNow(guards: readonly Guard[]): Promise<void>;
-  /** Judges what happened between two instants (steady ms) while nobody watched; before any live measurement. */
-  backfill(fromSteady: number): Promise<void>;
-  run(): Promise<void>;
-  stop(): void;
+/**
+ * History to fetch after a restart, steady ms. From `creditFrom` passes count towards the soak again; a breach counts only if nobody was
+ * watching when it happened, which is from `unwatchedFrom` on.
+ */
+export interface Missed {
+  readonly creditFrom: number;
+  readonly unwatchedFrom: number;
 }
 
-export function createMeasure(deps: MeasureDeps): Measure {
-  const { clock, plan } = deps;
-  const judgements: Record<string, Judgement | undefined> = {};
-  const figures: Record<string, CardMeasured | undefined> = {};
-  const due = new Map<string, number>();
-  const inFlight = new Set<string>();
-  const evidence = createEvidence(deps);
-  const bell: Bell = createBell(clock);
-  let stopped = false;
+export class Measure {
+  readonly #deps: MeasureDeps;
+  readonly #judgements: Record<string, Judgement | undefined> = {};
+  readonly #figures: Record<string, CardMeasured | undefined> = {};
+  readonly #due = new Map<string, number>();
+  readonly #inFlight = new Map<string, Promise<void>>();
+  readonly #evidence: Evidence;
+  readonly #bell: Bell;
+  #stopped = false;
 
-  function take(guard: Guard, measured: Measurement): void {
-    const state = deps.state();
-    const epoch = epochOf(plan, state, guard);
-    const known = judgements[guard.name];
-    const before = known === undefined || known.epoch !== epoch ? unjudged(epoch) : known;
-    const after = judge(guard, before, measured, longestGapMs(guard, plan.queryTimeoutMs));
-    judgements[guard.name] = after;
-    figures[guard.name] = measured.kind === "value" ? { value: measured.value, at: measured.at } : { trouble: measured.detail, at: measured.at };
-    evidence.add(guard.name, measured, after);
+  constructor(deps: MeasureDeps) {
+    this.#deps = deps;
+    this.#evidence = new Evidence(deps);
+    this.#bell = createBell(deps.clock);
   }
 
-  async function ask(guard: Guard): Promise<void> {
-    if (inFlight.has(guard.name)) return;
-    inFlight.add(guard.name);
-    try {
-      const now = clock.now();
-      const poll = await pollGuard(deps.metrics, guard, now.steady, now.wall);
-      if (stopped) return;
-      take(guard, measure(guard, poll, plan.scrapeMs));
-      deps.onJudged();
-    } finally {
-      inFlight.delete(guard.name);
+  judgements(): Readonly<Record<string, Judgement | undefined>> {
+    return this.#judgements;
+  }
+
+  figures(): Readonly<Record<string, CardMeasured | undefined>> {
+    return this.#figures;
+  }
+
+  /** Asks these guards now, besides their intervals; resolves when all have answered. */
+  async askNow(guards: readonly Guard[]): Promise<void> {
+    await Promise.all(guards.map((guard) => this.#ask(guard)));
+  }
+
+  /** Judges the history that this process did not see, before any live measurement. */
+  async backfill(missed: Missed): Promise<void> {
+    const { plan, state } = this.#deps;
+    const take = (guard: Guard) => (measured: Measurement) => this.#take(guard, measured);
+    await Promise.all(
+      watchedGuards(plan, state()).map((guard) => backfillGuard(this.#deps, guard, missed, take(guard))),
+    );
+  }
+
+  /** Asks every watched guard at its own interval until stopped or the run has ended. */
+  async run(): Promise<void> {
+    const { log, state } = this.#deps;
+    while (!this.#stopped && isOpenRun(state())) {
+      for (const guard of this.#takeDue()) {
+        this.#ask(guard).catch((error: unknown) =>
+          log.error("a guard could not be judged", { guard: guard.name, error: String(error) }),
+        );
+      }
+      void this.#evidence.flush();
+      await this.#bell.wait(this.#nextDueIn());
     }
+    void this.#evidence.flush(true);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#bell.ring();
+  }
+
+  #take(guard: Guard, measured: Measurement): Judgement {
+    const { plan, state } = this.#deps;
+    const epoch = epochOf(plan, state(), guard);
+    const known = this.#judgements[guard.name];
+    const before = known === undefined || known.epoch !== epoch ? unjudged(epoch) : known;
+    const after = judge(guard, before, measured, longestGapMs(guard, plan.queryTimeoutMs));
+    this.#judgements[guard.name] = after;
+    this.#figures[guard.name] =
+      measured.kind === "value"
+        ? { value: measured.value, at: measured.at }
+        : { trouble: measured.detail, at: measured.at };
+    this.#evidence.add(guard.name, measured, after);
+    return after;
+  }
+
+  /** One poll of a guard; a poll already under way is shared. */
+  #ask(guard: Guard): Promise<void> {
+    const running = this.#inFlight.get(guard.name);
+    if (running !== undefined) return running;
+    const poll = this.#poll(guard).finally(() => this.#inFlight.delete(guard.name));
+    this.#inFlight.set(guard.name, poll);
+    return poll;
+  }
+
+  async #poll(guard: Guard): Promise<void> {
+    const { clock, metrics, plan, onJudged } = this.#deps;
+    const now = clock.now();
+    const poll = await pollGuard(metrics, guard, now.steady, now.wall);
+    if (this.#stopped) return;
+    this.#take(guard, measure(guard, poll, plan.scrapeMs));
+    onJudged();
   }
 
   /** The guards due now; each is next due at the following multiple of its interval, so that equal intervals ask together. */
-  function takeDue(): readonly Guard[] {
+  #takeDue(): readonly Guard[] {
+    const { clock, plan, state } = this.#deps;
     const { steady } = clock.now();
-    return watchedGuards(plan, deps.state()).filter((guard) => {
-      const at = due.get(guard.name) ?? steady;
+    return watchedGuards(plan, state()).filter((guard) => {
+      const at = this.#due.get(guard.name) ?? steady;
       if (at > steady) return false;
-      due.set(guard.name, (Math.floor(steady / guard.intervalMs) + 1) * guard.intervalMs);
+      this.#due.set(guard.name, (Math.floor(steady / guard.intervalMs) + 1) * guard.intervalMs);
       return true;
     });
   }
 
-  function nextDueIn(): number {
+  #nextDueIn(): number {
+    const { clock, plan, state } = this.#deps;
     const { steady } = clock.now();
-    const waits = watchedGuards(plan, deps.state()).map((guard) => (due.get(guard.name) ?? steady) - steady);
+    const waits = watchedGuards(plan, state()).map((guard) => (this.#due.get(guard.name) ?? steady) - steady);
     return Math.max(1, Math.min(MINUTE_MS, ...waits));
   }
-
-  return {
-    judgements: () => judgements,
-    figures: () => figures,
-    async askNow(guards) {
-      await Promise.all(guards.map((guard) => ask(guard)));
-    },
-    async backfill(fromSteady) {
-      await Promise.all(watchedGuards(plan, deps.state()).map((guard) => backfillGuard(deps, guard, fromSteady, (measured) => take(guard, measured), judgements)));
-    },
-    async run() {
-      while (!stopped && isOpenRun(deps.state())) {
-        for (const guard of takeDue()) {
-          ask(guard).catch((error: unknown) => deps.log.error("a guard could not be judged", { guard: guard.name, error: String(error) }));
-        }
-        void evidence.flush();
-        await bell.wait(nextDueIn());
-      }
-      void evidence.flush(true);
-    },
-    stop() {
-      stopped = true;
-      bell.ring();
-    },
-  };
 }
 
 /** All queries of one guard, evaluated at the same instant. */
@@ -125,7 +157,10 @@ async function pollGuard(metrics: Metrics, guard: Guard, at: number, wall: numbe
   return { at, evaluatedAt: wall, main, freshness, samples, total };
 }
 
-function extraQueries(guard: Guard): { readonly samples?: string | undefined; readonly total?: string | undefined } {
+function extraQueries(guard: Guard): {
+  readonly samples?: string | undefined;
+  readonly total?: string | undefined;
+} {
   switch (guard.kind) {
     case "threshold":
       return { samples: guard.samples?.query, total: guard.total?.query };
@@ -136,87 +171,118 @@ function extraQueries(guard: Guard): { readonly samples?: string | undefined; re
   }
 }
 
-/** Fetches the missed window of one guard and judges it step by step; stops at a breach, which stands until it is acted on. */
+/** Fetches the missed window of one guard and judges it step by step; stops at a breach that nobody saw, which stands until it is acted on. */
 async function backfillGuard(
   deps: MeasureDeps,
   guard: Guard,
-  fromSteady: number,
-  take: (measured: Measurement) => void,
-  judgements: Readonly<Record<string, Judgement | undefined>>,
+  missed: Missed,
+  take: (measured: Measurement) => Judgement,
 ): Promise<void> {
   const now = deps.clock.now();
-  const from = Math.max(fromSteady, epochOf(deps.plan, deps.state(), guard));
+  const from = Math.max(missed.creditFrom, epochOf(deps.plan, deps.state(), guard));
   const spanMs = now.steady - from;
   if (spanMs < guard.intervalMs) return;
   const stepMs = Math.max(guard.intervalMs, Math.ceil(spanMs / BACKFILL_STEPS));
   const toWall = (steady: number): number => now.wall - (now.steady - steady);
   const extra = extraQueries(guard);
-  const ask = (query: string | undefined) => (query === undefined ? undefined : deps.metrics.queryRange(query, toWall(from), now.wall, stepMs));
-  const [main, freshness, samples, total] = await Promise.all([ask(guard.query), ask(guard.freshness), ask(extra.samples), ask(extra.total)]);
+  const ask = (query: string | undefined) =>
+    query === undefined ? undefined : deps.metrics.queryRange(query, toWall(from), now.wall, stepMs);
+  const [main, freshness, samples, total] = await Promise.all([
+    ask(guard.query),
+    ask(guard.freshness),
+    ask(extra.samples),
+    ask(extra.total),
+  ]);
   for (const answer of [main, freshness, samples, total]) {
     if (answer?.kind === "down") {
-      deps.log.warn("the missed window could not be fetched; it counts as blind", { guard: guard.name, reason: answer.detail });
+      deps.log.warn("the missed window could not be fetched; it counts as blind", {
+        guard: guard.name,
+        reason: answer.detail,
+      });
       return;
     }
   }
-  const pointAt = (answer: typeof main, index: number): Answer | undefined => (answer?.kind === "points" ? answer.points[index]?.answer : undefined);
+  const pointAt = (answer: typeof main, index: number): Answer | undefined =>
+    answer?.kind === "points" ? answer.points[index]?.answer : undefined;
   const points = main?.kind === "points" ? main.points : [];
   for (const [index, point] of points.entries()) {
     const fresh = pointAt(freshness, index);
     if (fresh === undefined) continue;
     const at = now.steady - (now.wall - point.wall);
-    const poll: Poll = { at, evaluatedAt: point.wall, main: point.answer, freshness: fresh, samples: pointAt(samples, index), total: pointAt(total, index) };
-    take(measure(guard, poll, deps.plan.scrapeMs));
-    if (judgements[guard.name]?.verdict === "breach") return;
+    const poll: Poll = {
+      at,
+      evaluatedAt: point.wall,
+      main: point.answer,
+      freshness: fresh,
+      samples: pointAt(samples, index),
+      total: pointAt(total, index),
+    };
+    const judged = take(measure(guard, poll, deps.plan.scrapeMs));
+    if (judged.verdict === "breach" && at >= missed.unwatchedFrom) return;
   }
 }
 
-/** Collects measurements into one row per guard and minute, and saves full minutes. */
-function createEvidence(deps: MeasureDeps) {
-  const open = new Map<string, { row: EvidenceRow; dirty: boolean }>();
-  let savedAt = Number.NEGATIVE_INFINITY;
+/** Collects measurements into one row per guard and minute, and saves what changed every few seconds. */
+class Evidence {
+  readonly #deps: MeasureDeps;
+  readonly #open = new Map<string, { row: EvidenceRow; dirty: boolean }>();
+  #savedAt = Number.NEGATIVE_INFINITY;
 
-  return {
-    add(guard: string, measured: Measurement, after: Judgement): void {
-      const minute = Math.floor(deps.clock.now().wall / MINUTE_MS) * MINUTE_MS;
-      const key = `${guard}@${minute}`;
-      const row = open.get(key)?.row ?? emptyRow(deps.state().run, guard, minute);
-      const value = measured.kind === "value" ? measured.value : undefined;
-      const verdicts = { ...row.verdicts, [after.verdict]: (row.verdicts[after.verdict] ?? 0) + 1 };
-      const least = (a: number | undefined, pick: (x: number, y: number) => number) => (value === undefined ? a : a === undefined ? value : pick(a, value));
-      open.set(key, {
-        dirty: true,
-        row: {
-          ...row,
-          polls: row.polls + 1,
-          values: row.values + (value === undefined ? 0 : 1),
-          min: least(row.min, Math.min),
-          max: least(row.max, Math.max),
-          last: value ?? row.last,
-          verdicts,
-        },
-      });
-    },
-    async flush(all = false): Promise<void> {
-      const { steady, wall } = deps.clock.now();
-      if (!all && steady - savedAt < MINUTE_MS / 6) return;
-      savedAt = steady;
-      const minute = Math.floor(wall / MINUTE_MS) * MINUTE_MS;
-      const rows = [...open.values()].filter((one) => one.dirty).map((one) => one.row);
-      for (const [key, one] of open) {
-        if (one.row.minute < minute) open.delete(key);
-        else one.dirty = false;
-      }
-      if (rows.length === 0) return;
-      try {
-        await deps.journal.saveEvidence(rows);
-      } catch (error) {
-        deps.log.warn("evidence could not be saved", { error: String(error) });
-      }
-    },
-  };
+  constructor(deps: MeasureDeps) {
+    this.#deps = deps;
+  }
+
+  add(guard: string, measured: Measurement, after: Judgement): void {
+    const { clock, state } = this.#deps;
+    const now = clock.now();
+    const wall = now.wall - (now.steady - measured.at);
+    const minute = Math.floor(wall / MINUTE_MS) * MINUTE_MS;
+    const key = `${guard}@${minute}`;
+    const row = this.#open.get(key)?.row ?? emptyRow(state().run, guard, minute);
+    const value = measured.kind === "value" ? measured.value : undefined;
+    this.#open.set(key, {
+      dirty: true,
+      row: {
+        ...row,
+        polls: row.polls + 1,
+        values: row.values + (value === undefined ? 0 : 1),
+        min: value === undefined ? row.min : Math.min(row.min ?? value, value),
+        max: value === undefined ? row.max : Math.max(row.max ?? value, value),
+        last: value ?? row.last,
+        verdicts: { ...row.verdicts, [after.verdict]: (row.verdicts[after.verdict] ?? 0) + 1 },
+      },
+    });
+  }
+
+  async flush(all = false): Promise<void> {
+    const { clock, journal, log } = this.#deps;
+    const { steady, wall } = clock.now();
+    if (!all && steady - this.#savedAt < SAVE_EVIDENCE_MS) return;
+    this.#savedAt = steady;
+    const rows = [...this.#open.values()].filter((one) => one.dirty).map((one) => one.row);
+    for (const [key, one] of this.#open) {
+      if (one.row.minute < Math.floor(wall / MINUTE_MS) * MINUTE_MS) this.#open.delete(key);
+      else one.dirty = false;
+    }
+    if (rows.length === 0) return;
+    try {
+      await journal.saveEvidence(rows);
+    } catch (error) {
+      log.warn("evidence could not be saved", { error: String(error) });
+    }
+  }
 }
 
 function emptyRow(run: string, guard: string, minute: number): EvidenceRow {
-  return { run, guard, minute, polls: 0, values: 0, min: undefined, max: undefined, last: undefined, verdicts: {} };
+  return {
+    run,
+    guard,
+    minute,
+    polls: 0,
+    values: 0,
+    min: undefined,
+    max: undefined,
+    last: undefined,
+    verdicts: {},
+  };
 }

@@ -1,11 +1,22 @@
 /** Delivers what was announced: each lane in order and on its own, so that no cosmetic message holds up an urgent one, and nothing here holds up a rollback. */
-import { backoffMs, type Bell, createBell, messageOf, sleep } from "./concurrency.ts";
-import { type Chat, type Clock, type Journal, type Lane, type Log, OutsideFault, type OutboxItem, type RunView } from "./ports.ts";
+import { type Bell, backoffMs, createBell, messageOf, sleep } from "./concurrency.ts";
+import {
+  type Chat,
+  type Clock,
+  type Journal,
+  type Lane,
+  type Log,
+  type MessageRef,
+  type OutboxItem,
+  OutsideFault,
+  type RunView,
+} from "./ports.ts";
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MOST_MS = 15_000;
-/** A cosmetic lane waits this long at most for more changes before it edits the card. */
+/** With nothing pending, a lane sleeps until it is rung, or this long. */
 const IDLE_MS = 30_000;
+const ANSWERS_AT_ONCE = 8;
 /** An item that can never be delivered is given up, with a log record. */
 const MOST_ATTEMPTS_UNRECOVERABLE = 3;
 
@@ -15,77 +26,88 @@ export interface OutboxDeps {
   readonly chat: Chat;
   readonly log: Log;
   readonly view: (run: string, withEvents: boolean) => Promise<RunView | undefined>;
-}
-
-export interface Outbox {
-  /** New items may be pending. */
-  kick(): void;
-  /** Ms since the oldest undelivered urgent item was queued; 0 when none waits. */
-  darkForMs(): number;
-  run(): Promise<void>;
-  stop(): void;
+  /** Runs whose card shows moving figures. */
+  readonly openRuns: () => readonly string[];
+  /** How often a card's figures are brought up to date when nothing else changes, ms. */
+  readonly refreshMs: number;
 }
 
 const LANES: readonly Lane[] = ["urgent", "answer", "normal"];
 
-export function createOutbox(deps: OutboxDeps): Outbox {
-  const { clock, journal, log } = deps;
-  const bells = new Map<Lane, Bell>(LANES.map((lane) => [lane, createBell(clock)]));
-  let stopped = false;
-  let oldestUrgent: number | undefined;
+export class Outbox {
+  readonly #deps: OutboxDeps;
+  readonly #bells: ReadonlyMap<Lane, Bell>;
+  readonly #refreshBell: Bell;
+  #stopped = false;
+  #oldestUrgent: number | undefined;
 
-  async function pendingOf(lane: Lane): Promise<readonly OutboxItem[]> {
-    const items = (await journal.pending()).filter((item) => item.lane === lane);
-    if (lane === "urgent") oldestUrgent = items[0]?.wall;
-    return items;
+  constructor(deps: OutboxDeps) {
+    this.#deps = deps;
+    this.#bells = new Map<Lane, Bell>(LANES.map((lane) => [lane, createBell(deps.clock)]));
+    this.#refreshBell = createBell(deps.clock);
   }
 
-  /** True when the item is settled: delivered, or given up for good. */
-  async function deliver(item: OutboxItem): Promise<boolean> {
-    const { body } = item;
-    const view = body.kind === "answer" ? undefined : await deps.view(body.run, body.kind === "alert");
-    const known = await journal.refOf(item.key);
-    try {
-      if (body.kind !== "answer" && body.kind !== "note" && known !== undefined && view !== undefined) {
-        await deps.chat.update(known, item, view);
-        await journal.delivered(item, known);
-        return true;
+  /** New items may be pending. */
+  kick(): void {
+    for (const bell of this.#bells.values()) bell.ring();
+  }
+
+  /** Ms since the oldest undelivered urgent item was queued; 0 when none waits. */
+  darkForMs(): number {
+    return this.#oldestUrgent === undefined
+      ? 0
+      : Math.max(0, this.#deps.clock.now().wall - this.#oldestUrgent);
+  }
+
+  async run(): Promise<void> {
+    await Promise.all([...LANES.map((lane) => this.#laneLoop(lane)), this.#refreshLoop()]);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.kick();
+    this.#refreshBell.ring();
+  }
+
+  /** Brings the figures of open cards up to date. Cosmetic: what fails is simply tried at the next round. */
+  async #refreshLoop(): Promise<void> {
+    const { clock, chat, journal, log, openRuns, refreshMs, view } = this.#deps;
+    while (!this.#stopped) {
+      await this.#refreshBell.wait(refreshMs);
+      for (const run of this.#stopped ? [] : openRuns()) {
+        try {
+          const key = `card:${run}`;
+          const ref = await journal.refOf(key);
+          const shown = ref === undefined ? undefined : await view(run, false);
+          if (ref === undefined || shown === undefined) continue;
+          const body = { kind: "card" as const, run, channel: ref.channel };
+          const item: OutboxItem = {
+            id: 0,
+            run,
+            key,
+            lane: "normal",
+            generation: 0,
+            attempts: 0,
+            body,
+            wall: clock.now().wall,
+          };
+          await chat.update(ref, item, shown);
+        } catch (error) {
+          log.info("a card was not refreshed", { run, error: messageOf(error) });
+        }
       }
-      if (known !== undefined && body.kind === "note") {
-        await journal.delivered(item, known);
-        return true;
-      }
-      const thread = body.kind === "note" ? await journal.refOf(`card:${body.run}`) : undefined;
-      await journal.attempted(item.id);
-      const ref = await deps.chat.post(item, view, thread);
-      await journal.delivered(item, ref);
-      return true;
-    } catch (error) {
-      const final = error instanceof OutsideFault && !error.recoverable;
-      log.warn("a message was not delivered", { key: item.key, attempts: item.attempts + 1, error: messageOf(error), final });
-      if (final && item.attempts + 1 >= MOST_ATTEMPTS_UNRECOVERABLE) {
-        log.error("a message is given up", { key: item.key, error: messageOf(error) });
-        await journal.delivered(item, undefined);
-        return true;
-      }
-      const wait = error instanceof OutsideFault ? error.retryAfterMs : undefined;
-      await sleep(clock, wait ?? backoffMs(clock, item.attempts, RETRY_FIRST_MS, RETRY_MOST_MS));
-      return false;
     }
   }
 
-  async function laneLoop(lane: Lane): Promise<void> {
-    while (!stopped) {
+  async #laneLoop(lane: Lane): Promise<void> {
+    const { clock, log } = this.#deps;
+    while (!this.#stopped) {
       try {
-        const items = await pendingOf(lane);
-        const [first] = items;
-        if (first === undefined) {
-          await bells.get(lane)?.wait(IDLE_MS);
-          continue;
-        }
-        // Answers are independent of each other; everything else keeps its order.
-        if (lane === "answer") await Promise.all(items.slice(0, 8).map(deliver));
-        else await deliver(first);
+        const items = await this.#pendingOf(lane);
+        // Answers are independent of each other; everything else keeps its order within its channel.
+        const now = lane === "answer" ? items.slice(0, ANSWERS_AT_ONCE) : firstOfEachChannel(items);
+        if (now.length === 0) await this.#bells.get(lane)?.wait(IDLE_MS);
+        else await Promise.all(now.map((item) => this.#deliver(item)));
       } catch (error) {
         log.error("the outbox stumbled", { lane, error: messageOf(error) });
         await sleep(clock, RETRY_FIRST_MS);
@@ -93,17 +115,58 @@ export function createOutbox(deps: OutboxDeps): Outbox {
     }
   }
 
-  return {
-    kick() {
-      for (const bell of bells.values()) bell.ring();
-    },
-    darkForMs: () => (oldestUrgent === undefined ? 0 : Math.max(0, clock.now().wall - oldestUrgent)),
-    async run() {
-      await Promise.all(LANES.map(laneLoop));
-    },
-    stop() {
-      stopped = true;
-      for (const bell of bells.values()) bell.ring();
-    },
-  };
+  async #pendingOf(lane: Lane): Promise<readonly OutboxItem[]> {
+    const items = (await this.#deps.journal.pending()).filter((item) => item.lane === lane);
+    if (lane === "urgent") this.#oldestUrgent = items[0]?.wall;
+    return items;
+  }
+
+  /** One try of one item; what fails stays pending. */
+  async #deliver(item: OutboxItem): Promise<void> {
+    const { clock, journal, log } = this.#deps;
+    try {
+      await journal.delivered(item, await this.#send(item));
+    } catch (error) {
+      const final = error instanceof OutsideFault && !error.recoverable;
+      log.warn("a message was not delivered", {
+        key: item.key,
+        attempts: item.attempts + 1,
+        error: messageOf(error),
+        final,
+      });
+      if (final && item.attempts + 1 >= MOST_ATTEMPTS_UNRECOVERABLE) {
+        log.error("a message is given up", { key: item.key, error: messageOf(error) });
+        await journal.delivered(item, undefined);
+        return;
+      }
+      const wait = error instanceof OutsideFault ? error.retryAfterMs : undefined;
+      await sleep(clock, wait ?? backoffMs(clock, item.attempts, RETRY_FIRST_MS, RETRY_MOST_MS));
+    }
+  }
+
+  /** Edits the message that this key has already, or posts it; the attempt is journaled first, so that it can be looked for after a crash. */
+  async #send(item: OutboxItem): Promise<MessageRef | undefined> {
+    const { chat, journal } = this.#deps;
+    const { body } = item;
+    const known = await journal.refOf(item.key);
+    if (known !== undefined && (body.kind === "note" || body.kind === "answer")) return known;
+    const view = body.kind === "answer" ? undefined : await this.#deps.view(body.run, body.kind === "alert");
+    if (known !== undefined && view !== undefined) {
+      await chat.update(known, item, view);
+      return known;
+    }
+    const thread = body.kind === "note" ? await journal.refOf(`card:${body.run}`) : undefined;
+    await journal.attempted(item.id);
+    return chat.post(item, view, thread);
+  }
+}
+
+/** The oldest item of each channel. */
+function firstOfEachChannel(items: readonly OutboxItem[]): readonly OutboxItem[] {
+  const firsts = new Map<string, OutboxItem>();
+  for (const item of items) {
+    const channel = item.body.kind === "answer" ? item.key : item.body.channel;
+    if (!firsts.has(channel)) firsts.set(channel, item);
+  }
+  return [...firsts.values()];
 }

@@ -74,7 +74,10 @@ export interface Metrics {
 }
 
 export type RangeAnswer =
-  | { readonly kind: "points"; readonly points: readonly { readonly wall: number; readonly answer: Answer }[] }
+  | {
+      readonly kind: "points";
+      readonly points: readonly { readonly wall: number; readonly answer: Answer }[];
+    }
   | Extract<Answer, { kind: "down" }>;
 
 /** The outside of one flags file: its store, the service's view, and its metrics. */
@@ -91,7 +94,14 @@ export class OutsideFault extends Error {
   readonly recoverable: boolean;
   /** ms to wait before the next try, when the other side said so. */
   readonly retryAfterMs: number | undefined;
-  constructor(message: string, options: { readonly recoverable: boolean; readonly retryAfterMs?: number | undefined; readonly cause?: unknown }) {
+  constructor(
+    message: string,
+    options: {
+      readonly recoverable: boolean;
+      readonly retryAfterMs?: number | undefined;
+      readonly cause?: unknown;
+    },
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "OutsideFault";
     this.recoverable = options.recoverable;
@@ -102,7 +112,12 @@ export class OutsideFault extends Error {
 /** Where a command came from and where its answer goes; plain data, so that it survives a restart. */
 export type ReplyTo =
   | { readonly kind: "slack"; readonly responseUrl: string; readonly user: string; readonly channel: string }
-  | { readonly kind: "slack_mention"; readonly user: string; readonly channel: string; readonly thread?: string }
+  | {
+      readonly kind: "slack_mention";
+      readonly user: string;
+      readonly channel: string;
+      readonly thread?: string;
+    }
   | { readonly kind: "none" };
 
 /** A command as accepted: durable before it is acknowledged. `key` makes a second delivery of it harmless. */
@@ -145,9 +160,21 @@ export type Notice =
   /** The one card of a run: posted once, then edited in place. */
   | { readonly kind: "card"; readonly run: string; readonly channel: string }
   /** A thread reply under the card. */
-  | { readonly kind: "note"; readonly run: string; readonly channel: string; readonly seq: number; readonly text: string }
+  | {
+      readonly kind: "note";
+      readonly run: string;
+      readonly channel: string;
+      readonly seq: number;
+      readonly text: string;
+    }
   /** A message of its own, because it must notify: rollbacks, approvals, reviews, pages, holds that need a person. `seq` is the event it tells of. */
-  | { readonly kind: "alert"; readonly run: string; readonly channel: string; readonly seq: number; readonly about: AlertKind }
+  | {
+      readonly kind: "alert";
+      readonly run: string;
+      readonly channel: string;
+      readonly seq: number;
+      readonly about: AlertKind;
+    }
   /** The private answer to a command. */
   | { readonly kind: "answer"; readonly replyTo: ReplyTo; readonly answer: CommandAnswer };
 
@@ -159,7 +186,12 @@ export interface CommandAnswer {
   readonly code: string;
   readonly text: string;
   readonly lines: readonly string[];
-  readonly offers: readonly { readonly label: string; readonly command: string; readonly style?: "primary" | "danger"; readonly confirm?: string }[];
+  readonly offers: readonly {
+    readonly label: string;
+    readonly command: string;
+    readonly style?: "primary" | "danger";
+    readonly confirm?: string;
+  }[];
   readonly run?: string;
 }
 
@@ -200,7 +232,10 @@ export interface Commit {
   readonly intake?: string;
 }
 
-export type CommitResult = { readonly kind: "ok" } | { readonly kind: "conflict" } | { readonly kind: "claimed"; readonly claim: string; readonly run: string };
+export type CommitResult =
+  | { readonly kind: "ok" }
+  | { readonly kind: "conflict" }
+  | { readonly kind: "claimed"; readonly claim: string; readonly run: string };
 
 export interface StoredRun {
   readonly plan: Plan;
@@ -263,7 +298,11 @@ export interface RunView extends Shown {
  */
 export interface Chat {
   /** Sends a new message, or finds the one already sent under this key when an earlier try may have been applied. */
-  post(item: OutboxItem, view: RunView | undefined, thread: MessageRef | undefined): Promise<MessageRef | undefined>;
+  post(
+    item: OutboxItem,
+    view: RunView | undefined,
+    thread: MessageRef | undefined,
+  ): Promise<MessageRef | undefined>;
   /** Edits a message in place. */
   update(ref: MessageRef, item: OutboxItem, view: RunView): Promise<void>;
 }

@@ -1,6 +1,12 @@
 /** Reconciling: reads the flag store and the service's view, and writes what `desired` says is owed. The one place that retries flag writes. */
 import type { Plan } from "../core/plan.ts";
-import { desired, neededWrites, type Reading, type ServiceView, type Write } from "../core/rollout/desired.ts";
+import {
+  desired,
+  neededWrites,
+  type Reading,
+  type ServiceView,
+  type Write,
+} from "../core/rollout/desired.ts";
 import { isLive, pendingBackward, pendingForward, type State } from "../core/rollout/state.ts";
 import { backoffMs, createBell, messageOf, sleep } from "./concurrency.ts";
 import { type Clock, type FlagWrite, type Log, OutsideFault, type Service } from "./ports.ts";
@@ -8,9 +14,17 @@ import { type Clock, type FlagWrite, type Log, OutsideFault, type Service } from
 /** Retries of an OFF: from a quarter of a second to five, for ever. */
 const RETRY_FIRST_MS = 250;
 const RETRY_MOST_MS = 5_000;
+/** A store that asks to wait longer than this before an OFF is asked again all the same. */
+const RETRY_AFTER_MOST_MS = 30_000;
 /** While something is owed the store is read this often at first, then more slowly. */
 const OWED_READ_FIRST_MS = 40;
 const OWED_READ_MOST_MS = 1_000;
+/** With nothing to confirm, the view loop sleeps until it is rung, or this long. */
+const IDLE_VIEW_MS = 60_000;
+
+type Readings = Readonly<Record<string, Reading | undefined>>;
+type Views = Readonly<Record<string, ServiceView | undefined>>;
+type Lane = Write["direction"];
 
 export interface ReconcileDeps {
   readonly clock: Clock;
@@ -18,176 +32,206 @@ export interface ReconcileDeps {
   readonly log: Log;
   readonly plan: Plan;
   readonly state: () => State;
-  readonly readings: Readonly<Record<string, Reading | undefined>>;
+  readonly readings: Readings;
   /** Called after each read of the store or the service's view, and when the store starts or stops failing. */
   readonly onSeen: () => void;
 }
 
-export interface Reconcile {
-  readings(): Readonly<Record<string, Reading | undefined>>;
-  views(): Readonly<Record<string, ServiceView | undefined>>;
-  storeFault(): string | undefined;
-  /** Something may be owed now: look at once. */
-  kick(): void;
-  /** Reads the store now, besides the loop. */
-  readNow(): Promise<void>;
-  run(): Promise<void>;
-  stop(): void;
-}
-
-type Lane = "backward" | "forward";
-
 /** Whether the service's view is still needed to believe a flip. */
 function awaitsView(state: State): boolean {
-  if (state.phase === "rolling_back" || (state.phase === "looking" && state.rollback?.seenBy === "store")) return true;
+  if (state.phase === "rolling_back" || (state.phase === "looking" && state.rollback?.seenBy === "store"))
+    return true;
   return pendingForward(state).length > 0 || state.stages.some((stage) => stage.status === "enabling");
 }
 
-export function createReconcile(deps: ReconcileDeps): Reconcile {
-  const { clock, plan, service, log } = deps;
-  const flags = Object.values(plan.flags);
-  let readings = deps.readings;
-  let views: Readonly<Record<string, ServiceView | undefined>> = {};
-  let fault: string | undefined;
-  let stopped = false;
+export class Reconcile {
+  readonly #deps: ReconcileDeps;
+  #readings: Readings;
+  #views: Views = {};
+  #fault: string | undefined;
+  #stopped = false;
   /** Per flag: the intent last written and when (steady ms), so that one intent is not written again before a later read. */
-  const written = new Map<string, { intent: string; at: number }>();
-  const bells = { read: createBell(clock), view: createBell(clock), backward: createBell(clock), forward: createBell(clock) };
+  readonly #written = new Map<string, { intent: string; at: number }>();
+  readonly #bells;
   /** Rung by new decisions only: a failing write keeps its distance whatever the reads say. */
-  const retryBells = { backward: createBell(clock), forward: createBell(clock) };
+  readonly #retryBells;
 
-  async function readStore(): Promise<boolean> {
+  constructor(deps: ReconcileDeps) {
+    this.#deps = deps;
+    this.#readings = deps.readings;
+    const bell = () => createBell(deps.clock);
+    this.#bells = { read: bell(), view: bell(), backward: bell(), forward: bell() };
+    this.#retryBells = { backward: bell(), forward: bell() };
+  }
+
+  readings(): Readings {
+    return this.#readings;
+  }
+
+  views(): Views {
+    return this.#views;
+  }
+
+  storeFault(): string | undefined {
+    return this.#fault;
+  }
+
+  /** Something may be owed now: look at once. */
+  kick(): void {
+    this.#ringLanes();
+    for (const bell of Object.values(this.#retryBells)) bell.ring();
+    this.#bells.view.ring();
+  }
+
+  /** Reads the store now, besides the loop. */
+  async readNow(): Promise<void> {
+    await this.#readStore();
+  }
+
+  /** Reads and writes until stopped. The lanes are independent: an OFF never waits for an ON. */
+  async run(): Promise<void> {
+    await Promise.all([
+      this.#readLoop(),
+      this.#viewLoop(),
+      this.#laneLoop("backward"),
+      this.#laneLoop("forward"),
+    ]);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const bell of [...Object.values(this.#bells), ...Object.values(this.#retryBells)]) bell.ring();
+  }
+
+  #ringLanes(): void {
+    this.#bells.backward.ring();
+    this.#bells.forward.ring();
+  }
+
+  async #readStore(): Promise<boolean> {
+    const { clock, log, plan, service } = this.#deps;
     const at = clock.now().steady;
     try {
-      const found = await service.flags.read(flags);
-      if (stopped) return true;
-      readings = Object.fromEntries(Object.entries(found).map(([flag, reading]) => [flag, { ...reading, at }]));
-      fault = undefined;
+      const found = await service.flags.read(Object.values(plan.flags));
+      if (this.#stopped) return true;
+      this.#readings = Object.fromEntries(
+        Object.entries(found).map(([flag, reading]) => [flag, { ...reading, at }]),
+      );
+      this.#fault = undefined;
       return true;
     } catch (error) {
-      if (fault === undefined) log.warn("the flag store cannot be read", { rollout: plan.rollout, error: messageOf(error) });
-      fault = messageOf(error);
+      if (this.#fault === undefined) {
+        log.warn("the flag store cannot be read", { rollout: plan.rollout, error: messageOf(error) });
+      }
+      this.#fault = messageOf(error);
       return false;
     } finally {
-      if (!stopped) deps.onSeen();
+      if (!this.#stopped) this.#deps.onSeen();
     }
   }
 
-  async function readView(): Promise<boolean> {
-    if (service.view === undefined) return true;
+  async #readView(): Promise<void> {
+    const { clock, plan, service } = this.#deps;
     const at = clock.now().steady;
     try {
-      const found = await service.view.read(flags);
-      if (stopped) return true;
-      views = Object.fromEntries(Object.entries(found).map(([flag, literal]) => [flag, { literal, at }]));
-      return true;
+      const found = (await service.view?.read(Object.values(plan.flags))) ?? {};
+      if (this.#stopped) return;
+      this.#views = Object.fromEntries(
+        Object.entries(found).map(([flag, literal]) => [flag, { literal, at }]),
+      );
+      this.#deps.onSeen();
     } catch {
-      return false;
-    } finally {
-      if (!stopped) deps.onSeen();
+      // A service that does not answer has confirmed nothing; the look and its page say so.
     }
   }
 
   /** The writes of one lane that are owed and not already under way. */
-  function owed(lane: Lane): readonly Write[] {
-    const state = deps.state();
-    return neededWrites(desired(plan, state), readings, clock.now().steady).filter((write) => {
+  #owed(lane: Lane): readonly Write[] {
+    const { clock, plan, state } = this.#deps;
+    return neededWrites(desired(plan, state()), this.#readings, clock.now().steady).filter((write) => {
       if (write.direction !== lane) return false;
-      const last = written.get(write.flag);
+      const last = this.#written.get(write.flag);
       if (last === undefined || last.intent !== write.intent) return true;
-      const reading = readings[write.flag];
+      const reading = this.#readings[write.flag];
       return reading !== undefined && reading.at > last.at;
     });
   }
 
-  async function writeLane(lane: Lane, writes: readonly Write[]): Promise<boolean> {
+  async #writeLane(lane: Lane, writes: readonly Write[]): Promise<boolean> {
+    const { clock, log, plan, service } = this.#deps;
     try {
       await service.flags.write(writes.map((write) => toFlagWrite(plan, write)));
-      const { steady } = clock.now();
-      for (const write of writes) written.set(write.flag, { intent: write.intent, at: steady });
+      this.#remember(writes);
       return true;
     } catch (error) {
-      fault = messageOf(error);
-      const { steady } = clock.now();
+      this.#fault = messageOf(error);
       // The outcome is unknown: a forward write waits for a read that tells; a backward one is simply sent again.
-      if (lane === "forward") for (const write of writes) written.set(write.flag, { intent: write.intent, at: steady });
-      log.warn("a flag write failed or its outcome is unknown", { rollout: plan.rollout, lane, flags: writes.map((write) => write.flag).join(","), error: fault });
-      if (error instanceof OutsideFault && error.retryAfterMs !== undefined) await sleep(clock, Math.min(error.retryAfterMs, 30_000));
+      if (lane === "forward") this.#remember(writes);
+      const flags = writes.map((write) => write.flag).join(",");
+      log.warn("a flag write failed or its outcome is unknown", {
+        rollout: plan.rollout,
+        lane,
+        flags,
+        error: this.#fault,
+      });
+      const wait = error instanceof OutsideFault ? (error.retryAfterMs ?? 0) : 0;
+      if (wait > 0) await sleep(clock, Math.min(wait, RETRY_AFTER_MOST_MS));
       return false;
     } finally {
-      bells.read.ring();
-      bells.view.ring();
+      this.#bells.read.ring();
+      this.#bells.view.ring();
     }
   }
 
-  async function laneLoop(lane: Lane): Promise<void> {
+  #remember(writes: readonly Write[]): void {
+    const at = this.#deps.clock.now().steady;
+    for (const write of writes) this.#written.set(write.flag, { intent: write.intent, at });
+  }
+
+  async #laneLoop(lane: Lane): Promise<void> {
     let failures = 0;
-    while (!stopped) {
-      const writes = owed(lane);
+    while (!this.#stopped) {
+      const writes = this.#owed(lane);
       if (writes.length === 0) {
         failures = 0;
-        await bells[lane].wait(RETRY_MOST_MS);
-        continue;
-      }
-      if (await writeLane(lane, writes)) {
+        await this.#bells[lane].wait(RETRY_MOST_MS);
+      } else if (await this.#writeLane(lane, writes)) {
         failures = 0;
-        await bells[lane].wait(RETRY_FIRST_MS);
+        await this.#bells[lane].wait(RETRY_FIRST_MS);
       } else {
-        await retryBells[lane].wait(backoffMs(clock, failures++, RETRY_FIRST_MS, RETRY_MOST_MS));
+        await this.#retryBells[lane].wait(
+          backoffMs(this.#deps.clock, failures++, RETRY_FIRST_MS, RETRY_MOST_MS),
+        );
       }
     }
   }
 
-  async function readLoop(): Promise<void> {
+  async #readLoop(): Promise<void> {
+    const { clock, service, state } = this.#deps;
     let pace = OWED_READ_FIRST_MS;
     let failures = 0;
-    while (!stopped) {
-      const ok = await readStore();
-      if (ok) ringLanes();
+    while (!this.#stopped) {
+      const ok = await this.#readStore();
+      if (ok) this.#ringLanes();
       failures = ok ? 0 : failures + 1;
-      const state = deps.state();
-      const owes = isLive(state) && (pendingForward(state).length > 0 || pendingBackward(state).length > 0);
+      const now = state();
+      const owes = isLive(now) && (pendingForward(now).length > 0 || pendingBackward(now).length > 0);
       pace = owes ? Math.min(OWED_READ_MOST_MS, pace * 1.5) : OWED_READ_FIRST_MS;
-      const wait = ok ? (owes ? pace : service.readEveryMs) : backoffMs(clock, failures, RETRY_FIRST_MS, Math.max(RETRY_FIRST_MS, service.readEveryMs));
-      await bells.read.wait(wait);
+      const retry = (): number =>
+        backoffMs(clock, failures, RETRY_FIRST_MS, Math.max(RETRY_FIRST_MS, service.readEveryMs));
+      await this.#bells.read.wait(ok ? (owes ? pace : service.readEveryMs) : retry());
     }
   }
 
-  async function viewLoop(): Promise<void> {
+  async #viewLoop(): Promise<void> {
     let pace = OWED_READ_FIRST_MS;
-    while (!stopped && service.view !== undefined) {
-      const needed = awaitsView(deps.state());
-      if (needed) await readView();
+    while (!this.#stopped && this.#deps.service.view !== undefined) {
+      const needed = awaitsView(this.#deps.state());
+      if (needed) await this.#readView();
       pace = needed ? Math.min(OWED_READ_MOST_MS, pace * 1.3) : OWED_READ_FIRST_MS;
-      await bells.view.wait(needed ? pace : 60_000);
+      await this.#bells.view.wait(needed ? pace : IDLE_VIEW_MS);
     }
   }
-
-  function ringLanes(): void {
-    bells.backward.ring();
-    bells.forward.ring();
-  }
-
-  return {
-    readings: () => readings,
-    views: () => views,
-    storeFault: () => fault,
-    kick() {
-      ringLanes();
-      for (const bell of Object.values(retryBells)) bell.ring();
-      bells.view.ring();
-    },
-    async readNow() {
-      await readStore();
-    },
-    async run() {
-      await Promise.all([readLoop(), viewLoop(), laneLoop("backward"), laneLoop("forward")]);
-    },
-    stop() {
-      stopped = true;
-      for (const bell of [...Object.values(bells), ...Object.values(retryBells)]) bell.ring();
-    },
-  };
 }
 
 function toFlagWrite(plan: Plan, write: Write): FlagWrite {

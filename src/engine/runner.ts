@@ -1,20 +1,20 @@
 /** One live rollout run: a mailbox around its state, the loops that watch its world, and the commit of every decision. */
 import type { Recorded, RolloutEvent } from "../core/event.ts";
 import type { Plan } from "../core/plan.ts";
+import { refuse } from "../core/refusal.ts";
 import type { CardMeasured } from "../core/report/card.ts";
-import type { Reading } from "../core/rollout/desired.ts";
 import { planRollback } from "../core/rollout/backward.ts";
+import type { Reading } from "../core/rollout/desired.ts";
 import { guardsBefore, nextForward, upcomingStage } from "../core/rollout/forward.ts";
-import { type Ask, type Asker, onAsk, type Outcome } from "../core/rollout/people.ts";
+import { type Ask, type Asker, type Outcome, onAsk } from "../core/rollout/people.ts";
 import { isOpenRun, type State } from "../core/rollout/state.ts";
 import { onTick } from "../core/rollout/tick.ts";
 import type { World } from "../core/rollout/world.ts";
-import { refuse } from "../core/refusal.ts";
-import { createBell, createMailbox, messageOf } from "./concurrency.ts";
-import { createKeeper, type Kept } from "./keeper.ts";
-import { createMeasure } from "./measure.ts";
+import { type Bell, createBell, createMailbox, messageOf } from "./concurrency.ts";
+import { Keeper, type Kept } from "./keeper.ts";
+import { Measure, type Missed } from "./measure.ts";
 import type { Clock, Journal, Log, OutboxDraft, Service, Spool } from "./ports.ts";
-import { createReconcile } from "./reconcile.ts";
+import { Reconcile } from "./reconcile.ts";
 
 /** A quiet rollout is looked at this often, so that planned times and deadlines are met. */
 const TICK_MS = 1_000;
@@ -39,168 +39,222 @@ export interface RunnerDeps {
   readonly onCommitted: (runner: Runner, events: readonly Recorded[]) => void;
 }
 
-export interface Runner {
+export class Runner {
   readonly id: string;
   readonly plan: Plan;
-  state(): State;
-  world(): World;
-  figures(): Readonly<Record<string, CardMeasured | undefined>>;
-  /** Decides one ask of a person, in turn with everything else; `answer` makes the outbox drafts that the commit carries. */
-  ask(ask: Ask, asker: Asker, intake: string | undefined, answer: (outcome: Outcome) => readonly OutboxDraft[]): Promise<Outcome>;
-  /** Journals that an ask was refused before it reached the run. */
-  note(events: readonly RolloutEvent[], intake: string | undefined, drafts: readonly OutboxDraft[]): Promise<void>;
-  /** Watches until the run ends. `missedFrom` (steady ms): judge what happened since then first. */
-  run(missedFrom?: number): Promise<void>;
-  stop(): void;
-}
+  readonly #deps: RunnerDeps;
+  readonly #mailbox = createMailbox();
+  readonly #keeper: Keeper;
+  readonly #measure: Measure;
+  readonly #reconcile: Reconcile;
+  readonly #bell: Bell;
+  readonly #since: number;
+  #stopped = false;
+  #queued = false;
+  #asking = false;
 
-export function createRunner(deps: RunnerDeps): Runner {
-  const { clock, plan, log } = deps;
-  const mailbox = createMailbox();
-  const keeper = createKeeper(deps, (events) => deps.onCommitted(runner, events));
-  const bell = createBell(clock);
-  const since = clock.now().steady;
-  let stopped = false;
-  let queued = false;
-  let asking = false;
-  const measure = createMeasure({ ...deps, metrics: deps.service.metrics, state: keeper.state, onJudged: poke });
-  const reconcile = createReconcile({ ...deps, state: keeper.state, onSeen: poke });
-
-  function world(): World {
-    const fault = reconcile.storeFault();
-    return { judgements: measure.judgements(), readings: reconcile.readings(), views: reconcile.views(), since, ...(fault === undefined ? {} : { storeFault: fault }) };
+  constructor(deps: RunnerDeps) {
+    this.id = deps.state.run;
+    this.plan = deps.plan;
+    this.#deps = deps;
+    this.#since = deps.clock.now().steady;
+    this.#bell = createBell(deps.clock);
+    this.#keeper = new Keeper(deps, (events) => deps.onCommitted(this, events));
+    const poke = (): void => this.#poke();
+    this.#measure = new Measure({
+      ...deps,
+      metrics: deps.service.metrics,
+      state: this.#keeper.state,
+      onJudged: poke,
+    });
+    this.#reconcile = new Reconcile({ ...deps, state: this.#keeper.state, onSeen: poke });
   }
 
-  function poke(): void {
-    if (queued || stopped) return;
-    queued = true;
-    mailbox.run(step).catch((error: unknown) => log.error("a step failed", { run: keeper.state().run, error: messageOf(error) }));
+  state(): State {
+    return this.#keeper.state();
+  }
+
+  world(): World {
+    const fault = this.#reconcile.storeFault();
+    return {
+      judgements: this.#measure.judgements(),
+      readings: this.#reconcile.readings(),
+      views: this.#reconcile.views(),
+      since: this.#since,
+      ...(fault === undefined ? {} : { storeFault: fault }),
+    };
+  }
+
+  figures(): Readonly<Record<string, CardMeasured | undefined>> {
+    return this.#measure.figures();
+  }
+
+  /** Decides one ask of a person, in turn with everything else; `answer` makes the outbox drafts that the commit carries. */
+  ask(
+    ask: Ask,
+    asker: Asker,
+    intake: string | undefined,
+    answer: (outcome: Outcome) => readonly OutboxDraft[],
+  ): Promise<Outcome> {
+    return this.#mailbox.run(() => this.#settle(ask, asker, intake, answer));
+  }
+
+  /** Watches until the run ends; after a restart, judges what was missed first. */
+  async run(missed?: Missed): Promise<void> {
+    if (missed !== undefined) {
+      await Promise.all([this.#measure.backfill(missed), this.#reconcile.readNow()]);
+      await this.#mailbox.run(() => this.#step());
+    }
+    if (this.#stopped) return;
+    this.#poke();
+    await Promise.all([this.#measure.run(), this.#reconcile.run(), this.#tickLoop()]);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#measure.stop();
+    this.#reconcile.stop();
+    this.#bell.ring();
+  }
+
+  #poke(): void {
+    if (this.#queued || this.#stopped) return;
+    this.#queued = true;
+    const failed = (error: unknown): void =>
+      this.#deps.log.error("a step failed", { run: this.id, error: messageOf(error) });
+    this.#mailbox.run(() => this.#step()).catch(failed);
   }
 
   /** Decides and commits until nothing is due; then lets the reconciler act and asks for evidence if a forward step lacks only that. */
-  async function step(): Promise<void> {
-    queued = false;
-    const before = keeper.state().revision;
-    for (let count = 0; !stopped; count++) {
-      const events = count > MOST_TRANSITIONS ? quarantine("transitions without end") : decideTick();
-      if (events.length === 0 || (await record(events)) !== "counted") break;
-      reconcile.kick();
+  async #step(): Promise<void> {
+    this.#queued = false;
+    const before = this.state().revision;
+    for (let count = 0; !this.#stopped; count++) {
+      const events =
+        count > MOST_TRANSITIONS ? this.#quarantine("transitions without end") : this.#decideTick();
+      if (events.length === 0 || (await this.#record(events)) !== "counted") break;
+      this.#reconcile.kick();
     }
-    if (!keeper.isFlushed()) await keeper.commit([], []);
-    if (keeper.state().revision !== before) bell.ring();
-    if (!isOpenRun(keeper.state()) && keeper.isFlushed()) stopLoops();
-    else askIfLacking();
+    if (!this.#keeper.isFlushed()) await this.#keeper.commit([], []);
+    if (this.state().revision !== before) this.#bell.ring();
+    if (!isOpenRun(this.state()) && this.#keeper.isFlushed()) this.stop();
+    else this.#askIfLacking();
+  }
+
+  #decideTick(): readonly RolloutEvent[] {
+    try {
+      return onTick(this.plan, this.state(), this.world(), this.#deps.clock.now());
+    } catch (error) {
+      this.#deps.log.error("a decision threw; the run is quarantined", {
+        run: this.id,
+        error: messageOf(error),
+      });
+      return this.#quarantine(messageOf(error));
+    }
   }
 
   /** Commits; events that the state cannot take are a bug in this run and quarantine it. */
-  async function record(events: readonly RolloutEvent[]): Promise<Kept> {
+  async #record(events: readonly RolloutEvent[]): Promise<Kept> {
     try {
-      return await keeper.commit(events, []);
+      return await this.#keeper.commit(events, []);
     } catch (error) {
-      log.error("events could not be applied; the run is quarantined", { run: keeper.state().run, error: messageOf(error) });
-      return keeper.commit(quarantine(messageOf(error)), []);
+      this.#deps.log.error("events could not be applied; the run is quarantined", {
+        run: this.id,
+        error: messageOf(error),
+      });
+      return this.#keeper.commit(this.#quarantine(messageOf(error)), []);
     }
   }
 
-  function decideTick(): readonly RolloutEvent[] {
-    try {
-      return onTick(plan, keeper.state(), world(), clock.now());
-    } catch (error) {
-      log.error("a decision threw; the run is quarantined", { run: keeper.state().run, error: messageOf(error) });
-      return quarantine(messageOf(error));
-    }
-  }
-
-  function quarantine(error: string): readonly RolloutEvent[] {
-    const { run, rollout, phase } = keeper.state();
+  #quarantine(error: string): readonly RolloutEvent[] {
+    const { run, rollout, phase } = this.state();
     if (phase === "stuck") return [];
     const summary = `${rollout} (${run}) is quarantined after an internal error; only rollback works on it: ${error}`;
-    return [{ kind: "quarantined", error }, { kind: "paged", key: `${run}.stuck`, severity: "P1", summary }];
+    return [
+      { kind: "quarantined", error },
+      { kind: "paged", key: `${run}.stuck`, severity: "P1", summary },
+    ];
   }
 
-  function askIfLacking(): void {
-    if (asking || stopped || keeper.state().phase !== "walking") return;
-    if (nextForward(plan, keeper.state(), world(), clock.now()).kind !== "ask") return;
-    asking = true;
-    const state = keeper.state();
-    Promise.all([measure.askNow(guardsBefore(plan, state, upcomingStage(plan, state))), reconcile.readNow()])
-      .catch((error: unknown) => log.error("fresh evidence could not be asked for", { error: messageOf(error) }))
+  /** Asks every guard and the store anew when that is all a forward step lacks. */
+  #askIfLacking(): void {
+    const state = this.state();
+    if (this.#asking || this.#stopped || state.phase !== "walking") return;
+    if (nextForward(this.plan, state, this.world(), this.#deps.clock.now()).kind !== "ask") return;
+    this.#asking = true;
+    const guards = guardsBefore(this.plan, state, upcomingStage(this.plan, state));
+    Promise.all([this.#measure.askNow(guards), this.#reconcile.readNow()])
+      .catch((error: unknown) =>
+        this.#deps.log.error("fresh evidence could not be asked for", { error: messageOf(error) }),
+      )
       .finally(() => {
-        asking = false;
-        poke();
+        this.#asking = false;
+        this.#poke();
       });
   }
 
-  function decideAsk(ask: Ask, asker: Asker): Outcome {
-    try {
-      return onAsk(plan, keeper.state(), ask, asker, world(), clock.now());
-    } catch (error) {
-      log.error("an ask threw", { run: keeper.state().run, error: messageOf(error) });
-      if (ask.kind !== "rollback") return refuse("stuck", `an internal error: ${messageOf(error)}. \`/rollout rollback all\` still works.`);
-      const cause = { kind: "person" as const, because: "rollback of a quarantined rollout" };
-      const started = planRollback(plan, keeper.state(), world(), -1, cause, asker.actor);
-      return started === undefined ? refuse("nothing_to_undo", "nothing is on.") : { kind: "events", events: [started], note: "Rolling back everything." };
-    }
-  }
-
-  async function settle(ask: Ask, asker: Asker, intake: string | undefined, answer: (outcome: Outcome) => readonly OutboxDraft[]): Promise<Outcome> {
+  /** One ask, decided and committed; decided anew when the state moved under it. */
+  async #settle(
+    ask: Ask,
+    asker: Asker,
+    intake: string | undefined,
+    answer: (outcome: Outcome) => readonly OutboxDraft[],
+  ): Promise<Outcome> {
     for (let attempt = 0; attempt < MOST_RACES; attempt++) {
-      const outcome = decideAsk(ask, asker);
+      const outcome = this.#decideAsk(ask, asker);
       if (outcome.kind === "already") {
-        if (await keeper.answerOnly(intake, answer(outcome))) return outcome;
+        if (await this.#keeper.answerOnly(intake, answer(outcome))) return outcome;
         break;
       }
-      const refused: RolloutEvent | undefined =
-        outcome.kind === "refused" ? { kind: "refused", verb: ask.kind, code: outcome.code, by: asker.actor, detail: outcome.message } : undefined;
-      const kept = await keeper.commit(outcome.kind === "events" ? outcome.events : refused === undefined ? [] : [refused], answer(outcome), intake);
+      const kept = await this.#keeper.commit(eventsOf(ask, asker, outcome), answer(outcome), intake);
       if (kept === "moved") continue;
-      reconcile.kick();
-      poke();
-      if (kept === "counted" || refused !== undefined) return outcome;
+      this.#reconcile.kick();
+      this.#poke();
+      if (kept === "counted") return outcome;
       break;
     }
-    poke();
-    return refuse("journal_unavailable", "the journal cannot be written just now. Try again; going back works without it.");
+    this.#poke();
+    return refuse(
+      "journal_unavailable",
+      "the journal cannot be written just now. Try again; going back works without it.",
+    );
   }
 
-  function stopLoops(): void {
-    stopped = true;
-    measure.stop();
-    reconcile.stop();
-    bell.ring();
-  }
-
-  async function tickLoop(): Promise<void> {
-    while (!stopped) {
-      const next = nextForward(plan, keeper.state(), world(), clock.now());
-      const until = next.kind === "wait" && next.until !== undefined ? next.until - clock.now().steady : TICK_MS;
-      await bell.wait(Math.min(TICK_MS, Math.max(1, until)));
-      poke();
+  #decideAsk(ask: Ask, asker: Asker): Outcome {
+    try {
+      return onAsk(this.plan, this.state(), ask, asker, this.world(), this.#deps.clock.now());
+    } catch (error) {
+      this.#deps.log.error("an ask threw", { run: this.id, error: messageOf(error) });
+      if (ask.kind !== "rollback")
+        return refuse(
+          "stuck",
+          `an internal error: ${messageOf(error)}. \`/rollout rollback all\` still works.`,
+        );
+      const cause = { kind: "person" as const, because: "rollback of a quarantined rollout" };
+      const started = planRollback(this.plan, this.state(), this.world(), -1, cause, asker.actor);
+      if (started === undefined) return refuse("nothing_to_undo", "nothing is on.");
+      return { kind: "events", events: [started], note: "Rolling back everything." };
     }
   }
 
-  const runner: Runner = {
-    id: deps.state.run,
-    plan,
-    state: keeper.state,
-    world,
-    figures: measure.figures,
-    ask(ask, asker, intake, answer) {
-      return mailbox.run(() => settle(ask, asker, intake, answer));
-    },
-    async note(events, intake, drafts) {
-      await mailbox.run(() => keeper.commit(events, drafts, intake));
-    },
-    async run(missedFrom) {
-      if (missedFrom !== undefined) {
-        await Promise.all([measure.backfill(missedFrom), reconcile.readNow()]);
-        await mailbox.run(step);
-      }
-      if (stopped) return;
-      poke();
-      await Promise.all([measure.run(), reconcile.run(), tickLoop()]);
-    },
-    stop: stopLoops,
-  };
-  return runner;
+  async #tickLoop(): Promise<void> {
+    const { clock } = this.#deps;
+    while (!this.#stopped) {
+      const next = nextForward(this.plan, this.state(), this.world(), clock.now());
+      const until =
+        next.kind === "wait" && next.until !== undefined ? next.until - clock.now().steady : TICK_MS;
+      await this.#bell.wait(Math.min(TICK_MS, Math.max(1, until)));
+      this.#poke();
+    }
+  }
+}
+
+/** What an outcome journals: its events, or that the ask was refused. */
+function eventsOf(
+  ask: Ask,
+  asker: Asker,
+  outcome: Exclude<Outcome, { kind: "already" }>,
+): readonly RolloutEvent[] {
+  if (outcome.kind === "events") return outcome.events;
+  return [{ kind: "refused", verb: ask.kind, code: outcome.code, by: asker.actor, detail: outcome.message }];
 }

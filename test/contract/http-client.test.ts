@@ -31,7 +31,7 @@ function asking(change: Partial<HttpRequest> = {}): HttpRequest {
     method: "GET",
     url: `${liar.url}/secret-path-${SECRET}?key=${SECRET}`,
     token: SECRET,
-    timeoutMs: 400,
+    timeoutMs: 5_000,
     ...change,
   };
 }
@@ -85,7 +85,7 @@ describe("a reply", () => {
   });
 
   it("to HEAD may announce any length, since it has no body", async () => {
-    liar.tell("said_too_long");
+    liar.answer((response) => void response.writeHead(200, { "Content-Length": "100000000" }).end());
     expect(await request(asking({ method: "HEAD" }))).toMatchObject({ status: 200, text: "" });
   });
 
@@ -160,6 +160,7 @@ describe("a lie ends in a fault, in time and without secrets", () => {
     ["another protocol", "file:///etc/passwd", /expected an http or https URL, found file:/],
     ["a data URL", "data:text/plain,hello", /expected an http or https URL, found data:/],
     ["no URL", "127.0.0.1:9090", /URL/],
+    ["a URL with a user", `http://${SECRET}@127.0.0.1/`, /must not hold a user or a password/],
     ["a URL with a password", `http://me:${SECRET}@127.0.0.1/`, /must not hold a user or a password/],
   ])("%s is a network fault", async (_, url, says) => {
     const { fault } = await faultOf(asking({ url, timeoutMs: 5_000 }));

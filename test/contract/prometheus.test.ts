@@ -1,10 +1,10 @@
 /** The Metrics port on a real Prometheus that scrapes a real exporter: values, and every way in which there is none. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { inspect, literal } from "../../src/adapters/files/promql.ts";
 import { createPrometheus } from "../../src/adapters/prometheus.ts";
 import { measure } from "../../src/core/analysis.ts";
 import { defaultAlive, type GuardContext, guardFrom } from "../../src/core/files/guard-entry.ts";
-import type { Measurement } from "../../src/core/measurement.ts";
+import { type Answer, type Measurement, numbersOf } from "../../src/core/measurement.ts";
 import type { Guard } from "../../src/core/plan.ts";
 import type { Metrics } from "../../src/engine/ports.ts";
 import { type Exporter, startExporter } from "../support/exporter.ts";
@@ -162,14 +162,19 @@ describe("a healthy service", () => {
 });
 
 describe("a range", () => {
+  beforeAll(async () => {
+    // The steps end a little before now, and the last of them must have a rate already.
+    const rate = () => metrics.query("sum(rate(files_total[5s]))", Date.now() - 4_000);
+    await vi.waitFor(async () => expect(seriesIn(await rate())).toBe(1), POLLING);
+  });
+
   it.each([
-    "sum(rate(failures_total[5s])) / sum(rate(files_total[5s]))",
-    "max(memory_bytes)",
-    "sum by (worker) (rate(files_total[5s]))",
-    "min(timestamp(files_total))",
-    "no_such_metric",
-    "scalar(failures_total)",
-  ])("of %s has at each step what an instant query answers", async (query) => {
+    ["sum(rate(failures_total[5s])) / sum(rate(files_total[5s]))", 1],
+    ["max(memory_bytes)", 1],
+    ["sum by (worker) (rate(files_total[5s]))", 2],
+    ["min(timestamp(files_total))", 1],
+    ["no_such_metric", 0],
+  ])("of %s has at each step what an instant query answers", async (query, series) => {
     // Some steps lie before the first scrape, so that empty answers are among them; the last is old enough to be complete.
     const toWall = Date.now() - 1_500;
     const fromWall = toWall - 60_000;
@@ -178,8 +183,20 @@ describe("a range", () => {
     expect(range.points.map((point) => point.wall)).toEqual(
       Array.from({ length: 25 }, (_, i) => fromWall + i * 2_500),
     );
+    const lengths = range.points.map(({ answer }) => seriesIn(answer));
+    expect(new Set(lengths)).toEqual(new Set([0, series]));
     for (const point of range.points)
       expect(sorted(point.answer)).toEqual(sorted(await metrics.query(query, point.wall)));
+  });
+
+  it("of a scalar has the numbers that an instant query answers", async () => {
+    const toWall = Date.now() - 1_500;
+    const range = await metrics.queryRange("scalar(failures_total)", toWall - 10_000, toWall, 2_500);
+    if (range.kind !== "points") throw new Error(range.detail);
+    expect(range.points).toHaveLength(5);
+    for (const { wall, answer } of range.points) {
+      expect(numbersOf(answer)).toEqual(numbersOf(await metrics.query("scalar(failures_total)", wall)));
+    }
   });
 
   it("of more steps than Prometheus allows in one request is whole", async () => {
@@ -201,7 +218,7 @@ describe("label values from outside", () => {
     "\uFFFD",
     "Zürich 😀",
     "'`$",
-    "${1}",
+    "$1",
     "",
   ])("%j arrive as they are", async (text) => {
     const dollars = literal(text.replaceAll("$", "$$$$"));
@@ -239,7 +256,7 @@ describe("when things stop", () => {
   });
 
   it("a Prometheus that hangs is down in time, and answers again when it wakes", async () => {
-    prometheus.freeze();
+    await prometheus.freeze();
     const began = performance.now();
     expect(await measured(failures())).toMatchObject({ kind: "provider_down", reason: "timeout" });
     expect(performance.now() - began).toBeLessThan(TIMEOUT_MS + 1_000);
@@ -258,6 +275,11 @@ describe("when things stop", () => {
     });
   });
 });
+
+function seriesIn(answer: Answer): number {
+  const numbers = numbersOf(answer);
+  return numbers.kind === "numbers" ? numbers.values.length : Number.NaN;
+}
 
 /** Prometheus gives the series of a vector in no certain order. */
 function sorted(answer: unknown): string {

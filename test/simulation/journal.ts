@@ -1,6 +1,15 @@
 /** A journal in memory that survives crashes, with the same promises as the real one: compare-and-set, claims, one outbox entry per key. */
 import type { Recorded } from "../../src/core/event.ts";
-import type { CommitResult, EvidenceRow, Intake, Journal, MessageRef, OutboxDraft, OutboxItem, StoredRun } from "../../src/engine/ports.ts";
+import type {
+  CommitResult,
+  EvidenceRow,
+  Intake,
+  Journal,
+  MessageRef,
+  OutboxDraft,
+  OutboxItem,
+  StoredRun,
+} from "../../src/engine/ports.ts";
 
 export interface Disk {
   readonly runs: Map<string, StoredRun>;
@@ -31,12 +40,21 @@ export function createDisk(): Disk {
 }
 
 /** The journal on a disk. `effect` runs each transaction; the simulation decides there about latency, loss and crashes. */
-export function journalOn(disk: Disk, effect: <T>(name: string, transaction: () => T) => Promise<T>): Journal {
+export function journalOn(
+  disk: Disk,
+  effect: <T>(name: string, transaction: () => T) => Promise<T>,
+): Journal {
   const queue = (drafts: readonly OutboxDraft[]): void => {
     for (const draft of drafts) {
       const known = disk.outbox.get(draft.key);
       const id = known?.id ?? ++disk.itemCount;
-      const item = { ...draft, id, generation: (known?.generation ?? 0) + 1, attempts: disk.refs.has(draft.key) ? 0 : (known?.attempts ?? 0), done: false };
+      const item = {
+        ...draft,
+        id,
+        generation: (known?.generation ?? 0) + 1,
+        attempts: disk.refs.has(draft.key) ? 0 : (known?.attempts ?? 0),
+        done: false,
+      };
       disk.outbox.set(draft.key, item);
     }
   };
@@ -51,7 +69,10 @@ export function journalOn(disk: Disk, effect: <T>(name: string, transaction: () 
         disk.intakes.set(intake.key, { intake, answered: false });
         return true;
       }),
-    unanswered: () => effect("unanswered", () => [...disk.intakes.values()].filter((one) => !one.answered).map((one) => one.intake)),
+    unanswered: () =>
+      effect("unanswered", () =>
+        [...disk.intakes.values()].filter((one) => !one.answered).map((one) => one.intake),
+      ),
     answer: (key, drafts) =>
       effect("answer", () => {
         markAnswered(key);
@@ -71,7 +92,8 @@ export function journalOn(disk: Disk, effect: <T>(name: string, transaction: () 
         for (const claim of commit.begin?.claims ?? []) disk.claims.set(claim, commit.run);
         disk.runs.set(commit.run, { plan, state: commit.state });
         disk.events.set(commit.run, [...(disk.events.get(commit.run) ?? []), ...commit.events]);
-        if (commit.ended) for (const [claim, owner] of disk.claims) if (owner === commit.run) disk.claims.delete(claim);
+        if (commit.ended)
+          for (const [claim, owner] of disk.claims) if (owner === commit.run) disk.claims.delete(claim);
         queue(commit.outbox);
         markAnswered(commit.intake);
         return { kind: "ok" };
@@ -79,21 +101,30 @@ export function journalOn(disk: Disk, effect: <T>(name: string, transaction: () 
     openRuns: () =>
       effect("openRuns", () =>
         [...disk.runs.values()].filter(
-          ({ state }) => ["walking", "rolling_back", "looking", "stuck"].includes(state.phase) || Object.keys(state.latched).length > 0,
+          ({ state }) =>
+            ["walking", "rolling_back", "looking", "stuck"].includes(state.phase) ||
+            Object.keys(state.latched).length > 0,
         ),
       ),
     run: (id) => effect("run", () => disk.runs.get(id)),
-    lastRunOf: (rollout) => effect("lastRunOf", () => [...disk.runs.values()].findLast(({ state }) => state.rollout === rollout)),
-    events: (run, fromSeq = 1) => effect("events", () => (disk.events.get(run) ?? []).filter((one) => one.seq >= fromSeq)),
-    pending: () => effect("pending", () => [...disk.outbox.values()].filter((one) => !one.done).sort((a, b) => a.id - b.id)),
+    lastRunOf: (rollout) =>
+      effect("lastRunOf", () => [...disk.runs.values()].findLast(({ state }) => state.rollout === rollout)),
+    events: (run, fromSeq = 1) =>
+      effect("events", () => (disk.events.get(run) ?? []).filter((one) => one.seq >= fromSeq)),
+    pending: () =>
+      effect("pending", () =>
+        [...disk.outbox.values()].filter((one) => !one.done).sort((a, b) => a.id - b.id),
+      ),
     attempted: (id) =>
       effect("attempted", () => {
-        for (const [key, item] of disk.outbox) if (item.id === id) disk.outbox.set(key, { ...item, attempts: item.attempts + 1 });
+        for (const [key, item] of disk.outbox)
+          if (item.id === id) disk.outbox.set(key, { ...item, attempts: item.attempts + 1 });
       }),
     delivered: (item, ref) =>
       effect("delivered", () => {
         const known = disk.outbox.get(item.key);
-        if (known !== undefined && known.generation === item.generation) disk.outbox.set(item.key, { ...known, done: true });
+        if (known !== undefined && known.generation === item.generation)
+          disk.outbox.set(item.key, { ...known, done: true });
         if (ref !== undefined) disk.refs.set(item.key, ref);
       }),
     refOf: (key) => effect("refOf", () => disk.refs.get(key)),

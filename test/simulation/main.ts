@@ -32,7 +32,9 @@ function playAll(seeds: readonly number[], threads: number): Promise<readonly Ou
           const worker = new Worker(new URL(import.meta.url), { workerData: { seeds: share } satisfies Job });
           worker.on("message", (outcome: Outcome) => outcomes.push(outcome));
           worker.on("error", reject);
-          worker.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))));
+          worker.on("exit", (code) =>
+            code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`)),
+          );
         }),
     ),
   ).then(() => outcomes);
@@ -40,12 +42,15 @@ function playAll(seeds: readonly number[], threads: number): Promise<readonly Ou
 
 function report(outcomes: readonly Outcome[], ms: number): number {
   const bad = outcomes.filter((outcome) => outcome.violations.length > 0).sort((a, b) => a.seed - b.seed);
-  const sum = (pick: (outcome: Outcome) => number): number => outcomes.reduce((total, outcome) => total + pick(outcome), 0);
+  const sum = (pick: (outcome: Outcome) => number): number =>
+    outcomes.reduce((total, outcome) => total + pick(outcome), 0);
   for (const outcome of bad.slice(0, 10)) {
-    for (const { rule, at, detail } of outcome.violations.slice(0, 3)) process.stdout.write(`seed ${outcome.seed}: ${rule} at ${at / 1000} s: ${detail}\n`);
+    for (const { rule, at, detail } of outcome.violations.slice(0, 3))
+      process.stdout.write(`seed ${outcome.seed}: ${rule} at ${at / 1000} s: ${detail}\n`);
   }
   const ends = new Map<string, number>();
-  for (const phase of outcomes.flatMap((outcome) => outcome.phases)) ends.set(phase, (ends.get(phase) ?? 0) + 1);
+  for (const phase of outcomes.flatMap((outcome) => outcome.phases))
+    ends.set(phase, (ends.get(phase) ?? 0) + 1);
   process.stdout.write(
     `${outcomes.length} runs, ${bad.length} with violations, ${sum((o) => o.calls)} port calls, ${sum((o) => o.crashes)} crashes, ${sum((o) => o.events)} events, ${(ms / 1000).toFixed(1)} s; ended ${[...ends].map(([phase, count]) => `${phase} ${count}`).join(", ")}\n`,
   );
@@ -61,7 +66,10 @@ async function main(): Promise<void> {
     process.exit(outcome.violations.length === 0 ? 0 : 1);
   }
   const start = performance.now();
-  const outcomes = await playAll(Array.from({ length: runs }, (_, i) => first + i), option("threads", 2));
+  const outcomes = await playAll(
+    Array.from({ length: runs }, (_, i) => first + i),
+    option("threads", 2),
+  );
   process.exit(report(outcomes, performance.now() - start) === 0 ? 0 : 1);
 }
 

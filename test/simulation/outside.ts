@@ -3,7 +3,14 @@ import type { Answer } from "../../src/core/measurement.ts";
 import type { FlagDef } from "../../src/core/plan.ts";
 import type { Reading } from "../../src/core/rollout/desired.ts";
 import { OFF, ON, type Setting, sameSetting, toWire } from "../../src/core/setting.ts";
-import { type FlagStore, type FlagWrite, type Metrics, OutsideFault, type ServiceViewPort, type WriteResult } from "../../src/engine/ports.ts";
+import {
+  type FlagStore,
+  type FlagWrite,
+  type Metrics,
+  OutsideFault,
+  type ServiceViewPort,
+  type WriteResult,
+} from "../../src/engine/ports.ts";
 import { type Lie, type Scenario, WINDOW_MS } from "./scenario.ts";
 import type { Random, Timeline } from "./timeline.ts";
 
@@ -39,6 +46,8 @@ export interface Outside {
   /** Advances the truth by one second. */
   second(): void;
   everBad(): boolean;
+  /** Whether any of the last seconds was bad. */
+  badWithin(seconds: number): boolean;
   storeUp(): boolean;
   lying(): Lie | undefined;
   store(alive: () => boolean): FlagStore;
@@ -47,7 +56,9 @@ export interface Outside {
 }
 
 export function createOutside(scenario: Scenario, timeline: Timeline, random: Random): Outside {
-  const flags = new Map<string, Stored>(Object.keys(scenario.plan.flags).map((flag) => [flag, { setting: OFF, rev: 1, intent: undefined }]));
+  const flags = new Map<string, Stored>(
+    Object.keys(scenario.plan.flags).map((flag) => [flag, { setting: OFF, rev: 1, intent: undefined }]),
+  );
   const changes: Change[] = [];
   const served: Served[] = [];
   /** Share of bad seconds, newest last: one entry a second. */
@@ -57,8 +68,10 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
   let dead = false;
   let ever = false;
 
-  const inside = (windows: readonly { from: number; to: number }[]): boolean => windows.some((one) => timeline.now() >= one.from && timeline.now() < one.to);
-  const lying = (): Lie | undefined => scenario.lies.find((one) => timeline.now() >= one.from && timeline.now() < one.to)?.lie;
+  const inside = (windows: readonly { from: number; to: number }[]): boolean =>
+    windows.some((one) => timeline.now() >= one.from && timeline.now() < one.to);
+  const lying = (): Lie | undefined =>
+    scenario.lies.find((one) => timeline.now() >= one.from && timeline.now() < one.to)?.lie;
   const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
   function apply(flag: string, setting: Setting, intent: string | undefined, by: Change["by"]): void {
@@ -86,20 +99,48 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
 
   function writeAll(writes: readonly FlagWrite[]): Readonly<Record<string, WriteResult>> {
     const results: Record<string, WriteResult> = {};
+    const [first] = writes;
+    if (
+      first !== undefined &&
+      !sameSetting(first.setting, OFF) &&
+      timeline.now() < scenario.calmAt &&
+      random.chance(scenario.races)
+    )
+      apply(first.flag.name, OFF, undefined, "person");
     for (const { flag, setting, intent, ifVersion } of writes) {
       const stored = flags.get(flag.name);
       const conflict = stored === undefined || (ifVersion !== undefined && ifVersion !== String(stored.rev));
       results[flag.name] = conflict ? "conflict" : "written";
       if (!conflict) apply(flag.name, setting, intent, "belay");
+      const echo =
+        !conflict &&
+        !sameSetting(setting, OFF) &&
+        timeline.now() < scenario.calmAt &&
+        random.chance(scenario.echoes);
+      if (echo)
+        timeline.after(random.between(300, 9_000), () => apply(flag.name, setting, intent, "duplicate"));
     }
     return results;
   }
 
-  const unreachable = (): OutsideFault => new OutsideFault("flag store: connection refused", { recoverable: true });
-  const noReply = (): OutsideFault => new OutsideFault("flag store: no answer in 5000 ms", { recoverable: true });
+  const unreachable = (): OutsideFault =>
+    new OutsideFault("flag store: connection refused", { recoverable: true });
+  const noReply = (): OutsideFault =>
+    new OutsideFault("flag store: no answer in 5000 ms", { recoverable: true });
 
-  function faultyWrite(alive: () => boolean, writes: readonly FlagWrite[]): Promise<Readonly<Record<string, WriteResult>>> {
-    const kind = random.pick(["refused", "lost_reply", "hang_applied", "hang", "late", "duplicate"] as const);
+  function faultyWrite(
+    alive: () => boolean,
+    writes: readonly FlagWrite[],
+  ): Promise<Readonly<Record<string, WriteResult>>> {
+    const kind = random.pick([
+      "refused",
+      "lost_reply",
+      "hang_applied",
+      "hang",
+      "late",
+      "accepted_lost",
+      "duplicate",
+    ] as const);
     switch (kind) {
       case "refused":
         return later(alive, random.between(1, 30), () => {
@@ -116,16 +157,24 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
         return later(alive, 5_000, () => {
           throw noReply();
         });
+      case "accepted_lost":
+        return later(alive, random.between(1, 30), () =>
+          Object.fromEntries(writes.map((one) => [one.flag.name, "written" as const])),
+        );
       case "late": {
         timeline.after(random.between(500, 4_000), () => writeAll(writes));
-        return later(alive, random.between(1, 30), () => Object.fromEntries(writes.map((one) => [one.flag.name, "written" as const])));
+        return later(alive, random.between(1, 30), () =>
+          Object.fromEntries(writes.map((one) => [one.flag.name, "written" as const])),
+        );
       }
       case "duplicate": {
         const delay = random.between(500, 9_000);
         return later(alive, random.between(1, 30), () => {
           const results = writeAll(writes);
           timeline.after(delay, () => {
-            for (const one of writes) if (results[one.flag.name] === "written") apply(one.flag.name, one.setting, one.intent, "duplicate");
+            for (const one of writes)
+              if (results[one.flag.name] === "written")
+                apply(one.flag.name, one.setting, one.intent, "duplicate");
           });
           return results;
         });
@@ -139,7 +188,12 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
         const stored = flags.get(def.name);
         if (stored === undefined) return [];
         const { setting, rev, intent } = stored;
-        return [[def.name, { setting, version: String(rev), effective: true, ...(intent === undefined ? {} : { intent }) }]];
+        return [
+          [
+            def.name,
+            { setting, version: String(rev), effective: true, ...(intent === undefined ? {} : { intent }) },
+          ],
+        ];
       }),
     );
   }
@@ -149,7 +203,8 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
     const on = culprit !== undefined && !sameSetting(flags.get(culprit.flag)?.setting ?? OFF, OFF);
     if (!on) culpritSince = undefined;
     else culpritSince ??= timeline.now();
-    const struck = culprit !== undefined && culpritSince !== undefined && timeline.now() - culpritSince >= culprit.after;
+    const struck =
+      culprit !== undefined && culpritSince !== undefined && timeline.now() - culpritSince >= culprit.after;
     const outer = external !== undefined && timeline.now() >= external.from && timeline.now() < external.to;
     dead = struck && culprit?.effect === "dead";
     bad = (struck && culprit?.effect === "errors") || outer;
@@ -165,19 +220,27 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
     const stamp = atSecond;
     const vector = (value: string | undefined): unknown => ({
       status: "success",
-      data: { resultType: "vector", result: value === undefined ? [] : [{ metric: {}, value: [stamp, value] }] },
+      data: {
+        resultType: "vector",
+        result: value === undefined ? [] : [{ metric: {}, value: [stamp, value] }],
+      },
     });
     if (query === "up") return { body: vector(isDead ? "0" : "1"), passing: !isDead };
     if (query === "others") return { body: vector("1"), passing: true };
     if (query === "fresh:up") return { body: vector(String(stamp)), passing: true };
-    if (query.startsWith("fresh:")) return { body: vector(isDead ? undefined : String(stamp)), passing: !isDead };
+    if (query.startsWith("fresh:"))
+      return { body: vector(isDead ? undefined : String(stamp)), passing: !isDead };
     const share = window.length === 0 ? 0 : window.filter((one) => one === 1).length / window.length;
     return { body: vector(String(0.001 + 0.2 * share)), passing: !isDead && 0.001 + 0.2 * share <= 0.02 };
   }
 
   function lieAbout(lie: Lie, query: string): Answer {
-    const vector = (result: unknown): Answer => ({ kind: "body", body: { status: "success", data: { resultType: "vector", result } } });
+    const vector = (result: unknown, more: object = {}): Answer => ({
+      kind: "body",
+      body: { status: "success", ...more, data: { resultType: "vector", result } },
+    });
     const now = timeline.now() / 1000;
+    const fresh = query.startsWith("fresh:");
     switch (lie) {
       case "down":
         return { kind: "down", reason: "refused", detail: "connection refused" };
@@ -188,21 +251,23 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
       case "html":
         return { kind: "down", reason: "not_json", detail: "<html>" };
       case "nan":
-        return vector([{ metric: {}, value: [now, "NaN"] }]);
+        return vector([{ metric: {}, value: [now, fresh ? String(now) : "NaN"] }]);
       case "empty":
-        return vector([]);
+        return vector(fresh ? [{ metric: {}, value: [now, String(now)] }] : []);
       case "many":
+        if (fresh) return vector([{ metric: {}, value: [now, String(now)] }]);
         return vector([
           { metric: { pod: "a" }, value: [now, "0.5"] },
           { metric: { pod: "b" }, value: [now, "0.001"] },
         ]);
       case "stale":
-        return vector([{ metric: {}, value: [now, query.startsWith("fresh:") ? String(now - 60) : query === "up" ? "0" : "0.9"] }]);
+        return vector([
+          { metric: {}, value: [now, fresh ? String(now - 60) : query === "up" ? "0" : "0.9"] },
+        ]);
       case "partial":
-        return {
-          kind: "body",
-          body: { status: "success", warnings: ["remote read failed"], data: { resultType: "vector", result: [{ metric: {}, value: [now, "0.9"] }] } },
-        };
+        return vector([{ metric: {}, value: [now, fresh ? String(now) : query === "up" ? "0" : "0.9"] }], {
+          warnings: ["remote read failed"],
+        });
     }
   }
 
@@ -213,6 +278,7 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
     edit: (flag, on) => apply(flag, on ? ON : OFF, undefined, "person"),
     isBad: () => bad || dead,
     everBad: () => ever,
+    badWithin: (seconds) => badness.slice(-seconds).some((one) => one > 0),
     second,
     storeUp: () => !inside(scenario.storeOutages),
     lying,
@@ -238,7 +304,8 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
             throw unreachable();
           });
         }
-        if (timeline.now() < scenario.calmAt && random.chance(scenario.storeFaults)) return faultyWrite(alive, writes);
+        if (timeline.now() < scenario.calmAt && random.chance(scenario.storeFaults))
+          return faultyWrite(alive, writes);
         return later(alive, random.between(1, 30), () => writeAll(writes));
       },
     }),
@@ -250,7 +317,11 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
             throw new OutsideFault("service: connection refused", { recoverable: true });
           });
         }
-        return later(alive, random.between(1, 200), () => Object.fromEntries(defs.map((def) => [def.name, toWire(def, flags.get(def.name)?.setting ?? OFF).value])));
+        return later(alive, random.between(1, 200), () =>
+          Object.fromEntries(
+            defs.map((def) => [def.name, toWire(def, flags.get(def.name)?.setting ?? OFF).value]),
+          ),
+        );
       },
     }),
     metrics: (alive) => ({
@@ -258,7 +329,8 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
         if (!alive()) return never();
         const lie = lying();
         const askedAt = timeline.now();
-        if (lie !== undefined) return later(alive, lie === "timeout" ? 5_000 : random.between(1, 40), () => lieAbout(lie, query));
+        if (lie !== undefined)
+          return later(alive, lie === "timeout" ? 5_000 : random.between(1, 40), () => lieAbout(lie, query));
         return later(alive, random.between(1, 60), () => {
           const { body, passing } = truthAt(query, Math.floor(askedAt / 1000));
           served.push({ at: askedAt, query, passing });
@@ -267,12 +339,20 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
       },
       queryRange(query, fromWall, toWall, stepMs) {
         if (!alive()) return never();
-        if (lying() !== undefined) return later(alive, 30, () => ({ kind: "down" as const, reason: "refused" as const, detail: "connection refused" }));
+        if (lying() !== undefined)
+          return later(alive, 30, () => ({
+            kind: "down" as const,
+            reason: "refused" as const,
+            detail: "connection refused",
+          }));
         return later(alive, random.between(5, 120), () => {
           const points = [];
           for (let wall = fromWall; wall <= toWall; wall += stepMs) {
             served.push({ at: wall, query, passing: truthAt(query, Math.floor(wall / 1000)).passing });
-            points.push({ wall, answer: { kind: "body" as const, body: truthAt(query, Math.floor(wall / 1000)).body } });
+            points.push({
+              wall,
+              answer: { kind: "body" as const, body: truthAt(query, Math.floor(wall / 1000)).body },
+            });
           }
           return { kind: "points" as const, points };
         });

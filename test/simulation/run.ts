@@ -1,7 +1,7 @@
 /** Plays one scenario: the real core and engine on virtual time, crashes included, and the promises checked all along. */
 import type { Recorded } from "../../src/core/event.ts";
 import { sleep } from "../../src/engine/concurrency.ts";
-import { createEngine, type Engine } from "../../src/engine/engine.ts";
+import { Engine } from "../../src/engine/engine.ts";
 import { type Chat, type Clock, type Log, OutsideFault, type Spool } from "../../src/engine/ports.ts";
 import { createWatch, type Violation } from "./invariants.ts";
 import { createDisk, journalOn } from "./journal.ts";
@@ -40,7 +40,10 @@ export async function play(seed: number, tell?: (line: string) => void): Promise
   });
 }
 
-async function playScenario(scenario: Scenario, tell: ((line: string) => void) | undefined): Promise<Outcome> {
+async function playScenario(
+  scenario: Scenario,
+  tell: ((line: string) => void) | undefined,
+): Promise<Outcome> {
   const random = createRandom(scenario.seed ^ 0x5bd1e995);
   const timeline = createTimeline(0);
   const disk = createDisk();
@@ -54,14 +57,15 @@ async function playScenario(scenario: Scenario, tell: ((line: string) => void) |
   let crashes = 0;
   let incarnation = 0;
   let engine: Engine | undefined;
-  let alive = { yes: false };
+  let alive = { yes: false, ready: false };
 
   const note = (line: string): void => {
     const full = `${(timeline.now() / 1000).toFixed(3)} ${line}`;
     digest.add(full);
     tell?.(full);
   };
-  const inside = (windows: Scenario["journalOutages"]): boolean => windows.some((one) => timeline.now() >= one.from && timeline.now() < one.to);
+  const inside = (windows: Scenario["journalOutages"]): boolean =>
+    windows.some((one) => timeline.now() >= one.from && timeline.now() < one.to);
 
   function crash(downMs: number): void {
     crashes++;
@@ -72,7 +76,7 @@ async function playScenario(scenario: Scenario, tell: ((line: string) => void) |
   }
 
   function boot(): void {
-    const me = { yes: true };
+    const me = { yes: true, ready: false };
     alive = me;
     const plan = scenario.crashes[incarnation++];
     let mine = 0;
@@ -88,6 +92,7 @@ async function playScenario(scenario: Scenario, tell: ((line: string) => void) |
       }
       const result = act();
       if (dies) {
+        result.catch(() => undefined);
         if (!local) crash(plan.downMs);
         else timeline.after(0, () => me.yes && crash(plan.downMs));
         return never();
@@ -119,7 +124,9 @@ async function playScenario(scenario: Scenario, tell: ((line: string) => void) |
         if (!inside(scenario.journalOutages)) return Promise.resolve(transaction());
         const applied = name === "commit" && random.chance(0.3);
         if (applied) transaction();
-        return random.chance(0.5) ? Promise.reject(new OutsideFault("journal: gone", { recoverable: true })) : never();
+        return random.chance(0.5)
+          ? Promise.reject(new OutsideFault("journal: gone", { recoverable: true }))
+          : never();
       }, true),
     );
     const spool: Spool = {
@@ -135,8 +142,12 @@ async function playScenario(scenario: Scenario, tell: ((line: string) => void) |
     const view = outside.view(() => me.yes);
     const metrics = outside.metrics(() => me.yes);
     const chat = chatOn((act) => effect(act, false), clock);
-    const log: Log = { info: () => undefined, warn: () => undefined, error: (message, fields) => note(`LOG ${message} ${JSON.stringify(fields)}`) };
-    const mine_engine = createEngine({
+    const log: Log = {
+      info: () => undefined,
+      warn: () => undefined,
+      error: (message, fields) => note(`LOG ${message} ${JSON.stringify(fields)}`),
+    };
+    const mine_engine = new Engine({
       clock,
       ids: { hash: (text) => `h${text.length}` },
       log,
@@ -145,30 +156,53 @@ async function playScenario(scenario: Scenario, tell: ((line: string) => void) |
       chat,
       plans: () => new Map([[scenario.plan.rollout, scenario.plan]]),
       connect: () => ({
-        flags: { read: (defs) => effect(() => store.read(defs), false), write: (writes) => effect(() => store.write(writes), false) },
+        flags: {
+          read: (defs) => effect(() => store.read(defs), false),
+          write: (writes) => effect(() => store.write(writes), false),
+        },
         view: { read: (defs) => effect(() => view.read(defs), false) },
-        metrics: { query: (q, at) => effect(() => metrics.query(q, at), false), queryRange: (q, a, b, c) => effect(() => metrics.queryRange(q, a, b, c), false) },
+        metrics: {
+          query: (q, at) => effect(() => metrics.query(q, at), false),
+          queryRange: (q, a, b, c) => effect(() => metrics.queryRange(q, a, b, c), false),
+        },
         readEveryMs: 5_000,
       }),
-      mayOf: (actor) => ({ operator: true, groups: actor.kind === "person" && actor.id !== "kim" ? ["approvers"] : [] }),
+      mayOf: (actor) => ({
+        operator: true,
+        groups: actor.kind === "person" && actor.id !== "kim" ? ["approvers"] : [],
+      }),
       defaultChannel: undefined,
+      refreshMs: 30_000,
       zone: "UTC",
       onEvents(state, events) {
-        for (const { seq, event } of events) note(`${state.run}#${seq} ${event.kind} ${JSON.stringify(event)}`);
+        for (const { seq, event } of events)
+          note(`${state.run}#${seq} ${event.kind} ${JSON.stringify(event)}`);
         watch.onEvents(state, events);
+        const begins = events.some(({ event }) => event.kind === "stage_started" && event.substage === 0);
+        if (begins && timeline.now() < scenario.calmAt && random.chance(scenario.hasty)) {
+          const key = `hasty${state.revision}`;
+          timeline.after(random.between(2, 400), () => send(key, "rollout rollback", "ben"));
+        }
       },
     });
     engine = mine_engine;
     note(`BOOT ${incarnation}`);
-    mine_engine.start().catch((error: unknown) => {
-      if (!me.yes) return;
-      note(`START FAILED ${String(error)}`);
-      crash(1_000);
-    });
+    mine_engine.start().then(
+      () => {
+        me.ready = true;
+      },
+      (error: unknown) => {
+        if (!me.yes) return;
+        note(`START FAILED ${String(error)}`);
+        crash(1_000);
+      },
+    );
   }
 
   function chatOn(effect: <T>(act: () => Promise<T>) => Promise<T>, clock: Clock): Chat {
-    const trouble = (): boolean => inside(scenario.chatOutages) || (timeline.now() < scenario.calmAt && random.chance(scenario.chatFaults));
+    const trouble = (): boolean =>
+      inside(scenario.chatOutages) ||
+      (timeline.now() < scenario.calmAt && random.chance(scenario.chatFaults));
     const refused = (): OutsideFault => new OutsideFault("chat: unavailable", { recoverable: true });
     return {
       post: (item) =>
@@ -211,10 +245,16 @@ async function playScenario(scenario: Scenario, tell: ((line: string) => void) |
     const me = alive;
     note(`${user}: ${text} (${key})`);
     engine
-      .submit({ key, text, actor: { kind: "person", id: user, name: user, via: "slack" }, replyTo: { kind: "slack_mention", user, channel: "C1" } })
+      .submit({
+        key,
+        text,
+        actor: { kind: "person", id: user, name: user, via: "slack" },
+        replyTo: { kind: "slack_mention", user, channel: "C1" },
+      })
       .then(async (accepted) => {
         if (accepted.kind !== "accepted") return;
-        if (!answered.has(key)) answered.set(key, false);
+        // Without the journal only going back is accepted, and from memory: a crash then may cut the answer off.
+        if (!answered.has(key) && disk.intakes.has(key)) answered.set(key, false);
         const answer = await accepted.answer;
         answered.set(key, true);
         if (me.yes) note(`answer ${key}: ${answer.code} ${answer.text}`);
@@ -225,7 +265,7 @@ async function playScenario(scenario: Scenario, tell: ((line: string) => void) |
   for (const [index, deed] of scenario.deeds.entries()) timeline.after(deed.at, () => doDeed(deed, index));
   const tick = (): void => {
     outside.second();
-    watch.second(alive.yes && outside.storeUp() && outside.lying() === undefined && !inside(scenario.journalOutages));
+    watch.second(alive.yes && alive.ready && outside.storeUp() && outside.lying() === undefined);
     if (timeline.now() < scenario.endAt) timeline.after(1_000, tick);
   };
   timeline.after(0, tick);

@@ -31,6 +31,12 @@ export interface Scenario {
   readonly storeOutages: readonly Window[];
   readonly journalOutages: readonly Window[];
   readonly chatOutages: readonly Window[];
+  /** Chance that a person changes a flag just before Belay's forward write to it arrives. */
+  readonly races: number;
+  /** Chance that a forward write reaches the store a second time, seconds later. */
+  readonly echoes: number;
+  /** Chance that a person rolls back within moments of a stage's start. */
+  readonly hasty: number;
   /** Chance that one call to the flag store goes wrong, ms-scale faults included. */
   readonly storeFaults: number;
   readonly chatFaults: number;
@@ -78,14 +84,22 @@ function planFrom(random: Random): Plan {
   const stages: Stage[] = [];
   let atMs = 0;
   if (random.chance(0.6)) {
-    stages.push({ name: "baseline", atMs, substages: [{ set: FLAGS.map((flag) => ({ flag, setting: OFF })), soakMs: 30 * SECOND }], baseline: true });
+    stages.push({
+      name: "baseline",
+      atMs,
+      substages: [{ set: FLAGS.map((flag) => ({ flag, setting: OFF })), soakMs: 30 * SECOND }],
+      baseline: true,
+    });
     atMs += 30 * SECOND;
   }
   for (const [index, flag] of FLAGS.entries()) {
     const soakMs = soak();
     const percent = index === 2 && random.chance(0.4);
     const substages = percent
-      ? [25, 100].map((share) => ({ set: [{ flag, setting: share === 100 ? ON : { kind: "percent" as const, percent: share } }], soakMs }))
+      ? [25, 100].map((share) => ({
+          set: [{ flag, setting: share === 100 ? ON : { kind: "percent" as const, percent: share } }],
+          soakMs,
+        }))
       : [{ set: [{ flag, setting: ON }], soakMs }];
     const approval = index === 2 && random.chance(0.3) ? { approval: { from: "approvers" } } : {};
     stages.push({ name: flag, atMs, substages, baseline: false, ...approval });
@@ -100,7 +114,15 @@ function planFrom(random: Random): Plan {
     flags: Object.fromEntries(
       FLAGS.map((flag, index) => [
         flag,
-        { name: flag, key: flag.toUpperCase(), on: "true", off: "false", requires: FLAGS.slice(0, index), undo: "flip" as const, safe: OFF },
+        {
+          name: flag,
+          key: flag.toUpperCase(),
+          on: "true",
+          off: "false",
+          requires: FLAGS.slice(0, index),
+          undo: "flip" as const,
+          safe: OFF,
+        },
       ]),
     ),
     stages,
@@ -112,7 +134,10 @@ function planFrom(random: Random): Plan {
     queryTimeoutMs: 5_000,
     hasView: true,
     provider: { flipMs: 2_000, restartMs: 0 },
-    outside: { provider: { kind: "file" }, prometheus: { url: "http://127.0.0.1:9090", scrape_interval: POLL_MS } },
+    outside: {
+      provider: { kind: "file" },
+      prometheus: { url: "http://127.0.0.1:9090", scrape_interval: POLL_MS },
+    },
   };
 }
 
@@ -124,7 +149,10 @@ function windows(random: Random, calmAt: number, most: number, longest: number):
 }
 
 function deedsFrom(random: Random, plan: Plan, calmAt: number): readonly Deed[] {
-  const command = (at: number, text: string, user = random.pick(["ana", "ben", "kim"])): Deed => ({ at, act: { kind: "command", text, user, twice: random.chance(0.2) } });
+  const command = (at: number, text: string, user = random.pick(["ana", "ben", "kim"])): Deed => ({
+    at,
+    act: { kind: "command", text, user, twice: random.chance(0.2) },
+  });
   const first = random.chance(0.7) ? "rollout start sim" : `rollout enable ${random.pick(FLAGS)}`;
   const deeds: Deed[] = [command(random.int(0, 5_000), first, "ana")];
   const texts = [
@@ -149,12 +177,17 @@ function deedsFrom(random: Random, plan: Plan, calmAt: number): readonly Deed[] 
     "rollout status",
     "rollout advnce",
   ];
-  for (let i = random.int(0, 10); i > 0; i--) deeds.push(command(random.int(5_000, calmAt), random.pick(texts)));
+  for (let i = random.int(0, 10); i > 0; i--)
+    deeds.push(command(random.int(5_000, calmAt), random.pick(texts)));
   if (plan.stages.some((stage) => stage.approval !== undefined)) {
-    for (const user of ["ana", "ben"]) deeds.push(command(random.int(100_000, calmAt), "rollout approve", user));
+    for (const user of ["ana", "ben"])
+      deeds.push(command(random.int(100_000, calmAt), "rollout approve", user));
   }
   for (let i = random.chance(0.35) ? random.int(1, 3) : 0; i > 0; i--) {
-    deeds.push({ at: random.int(10_000, calmAt), act: { kind: "edit", flag: random.pick(FLAGS), on: random.chance(0.4) } });
+    deeds.push({
+      at: random.int(10_000, calmAt),
+      act: { kind: "edit", flag: random.pick(FLAGS), on: random.chance(0.4) },
+    });
   }
   return deeds.sort((a, b) => a.at - b.at);
 }
@@ -165,23 +198,49 @@ export function scenarioOf(seed: number): Scenario {
   const plan = planFrom(random);
   const calmAt = 420_000;
   const culprit = random.chance(0.6)
-    ? { culprit: { flag: random.pick(FLAGS), after: random.int(0, 60_000), effect: random.chance(0.75) ? ("errors" as const) : ("dead" as const) } }
+    ? {
+        culprit: {
+          flag: random.pick(FLAGS),
+          after: random.int(0, 60_000),
+          effect: random.chance(0.75) ? ("errors" as const) : ("dead" as const),
+        },
+      }
     : {};
-  const external = random.chance(0.15) ? { external: { from: random.int(20_000, 300_000), to: random.int(300_000, calmAt) } } : {};
+  const external = random.chance(0.15)
+    ? { external: { from: random.int(20_000, 300_000), to: random.int(300_000, calmAt) } }
+    : {};
   const rough = random.chance(0.7);
-  const lies: readonly Lie[] = ["down", "timeout", "nan", "empty", "stale", "many", "html", "partial", "limited"];
+  const lies: readonly Lie[] = [
+    "down",
+    "timeout",
+    "nan",
+    "empty",
+    "stale",
+    "many",
+    "html",
+    "partial",
+    "limited",
+  ];
   return {
     seed,
     plan,
     truth: { ...culprit, ...external },
     lies: windows(random, calmAt, 3, 90_000).map((window) => ({ ...window, lie: random.pick(lies) })),
-    storeOutages: rough ? windows(random, calmAt, 2, 40_000) : [],
-    journalOutages: rough && random.chance(0.4) ? windows(random, calmAt, 2, 15_000) : [],
+    storeOutages: rough ? [...windows(random, calmAt, 2, 40_000), ...windows(random, calmAt, 4, 9_000)] : [],
+    journalOutages:
+      rough && random.chance(0.5) ? windows(random, calmAt, 2, random.chance(0.3) ? 120_000 : 15_000) : [],
+    races: rough && random.chance(0.3) ? 0.3 : 0,
+    echoes: rough && random.chance(0.25) ? 0.5 : 0,
+    hasty: random.chance(0.4) ? 0.25 : 0,
     chatOutages: windows(random, calmAt, 2, 60_000),
     storeFaults: rough ? random.between(0, 0.15) : 0,
     chatFaults: random.between(0, 0.15),
     crashes: random.chance(0.6)
-      ? Array.from({ length: random.int(1, 4) }, () => ({ call: random.int(1, 900), after: random.chance(0.5), downMs: random.int(200, 40_000) }))
+      ? Array.from({ length: random.int(1, 4) }, () => ({
+          call: random.int(1, 900),
+          after: random.chance(0.5),
+          downMs: random.int(200, 40_000),
+        }))
       : [],
     deeds: deedsFrom(random, plan, calmAt),
     calmAt,

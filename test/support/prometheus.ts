@@ -6,10 +6,12 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { findProgram } from "../../scripts/setup/programs.mjs";
 
 const READY_WITHIN_MS = 20_000;
 const STOP_WITHIN_MS = 10_000;
 const POLL_MS = 25;
+const FROZEN_AFTER_MS = 300;
 const PORT_TRIES = 3;
 
 export interface PrometheusTarget {
@@ -33,8 +35,8 @@ export interface RunningPrometheus {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
-  /** Stops answering without closing anything, until `resume`. */
-  freeze(): void;
+  /** Stops the process without closing anything, until `resume`; resolves when it answers no more. */
+  freeze(): Promise<void>;
   resume(): void;
   /** Ends it at once and leaves its data; `stop` is still needed. */
   kill(): Promise<void>;
@@ -42,7 +44,10 @@ export interface RunningPrometheus {
   stop(): Promise<void>;
 }
 
-/** Rejects when Prometheus is not installed, ends early, or is not ready within 20 s; its own words are in the error. */
+/**
+ * Resolves when Prometheus is ready to answer; its first scrape may come up to 5 s later, since it takes up targets in such steps.
+ * Rejects when Prometheus is not installed, ends early, or is not ready within 20 s; its own words are in the error.
+ */
 export async function startPrometheus(settings: PrometheusSettings): Promise<RunningPrometheus> {
   const dir = settings.dir ?? (await mkdtemp(join(tmpdir(), "belay-prometheus-")));
   await writeFile(join(dir, "prometheus.json"), JSON.stringify(configuration(settings)));
@@ -59,7 +64,11 @@ export async function startPrometheus(settings: PrometheusSettings): Promise<Run
     url: `http://127.0.0.1:${port}`,
     port,
     pid: child.pid ?? 0,
-    freeze: () => void child.kill("SIGSTOP"),
+    freeze: async () => {
+      child.kill("SIGSTOP");
+      // The signal takes a moment to reach every thread.
+      while (await answers(port, FROZEN_AFTER_MS)) await delay(POLL_MS);
+    },
     resume: () => void child.kill("SIGCONT"),
     kill,
     stop: async () => {
@@ -107,8 +116,11 @@ async function startOnFreePort(
 }
 
 function launch(dir: string, port: number): { readonly child: ChildProcess; words(): string } {
+  const program = findProgram("prometheus");
+  if (program === undefined)
+    throw new Error("Prometheus is not installed: `npm test` installs it or says how");
   const child = spawn(
-    "prometheus",
+    program,
     [
       `--config.file=${join(dir, "prometheus.json")}`,
       `--storage.tsdb.path=${join(dir, "tsdb")}`,
@@ -124,7 +136,7 @@ function launch(dir: string, port: number): { readonly child: ChildProcess; word
   const endWithUs = (): void => void child.kill("SIGKILL");
   process.once("exit", endWithUs);
   child.once("exit", () => process.removeListener("exit", endWithUs));
-  // A program that is missing is reported by the wait for readiness.
+  // A program that cannot be started is reported by the wait for readiness.
   child.on("error", (error) => {
     said += error.message;
   });
@@ -136,15 +148,21 @@ async function ready(child: ChildProcess, port: number): Promise<void> {
   for (;;) {
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null)
       throw new Error("it ended");
-    const answered = await fetch(`http://127.0.0.1:${port}/-/ready`, {
-      signal: AbortSignal.timeout(1_000),
-    }).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (answered) return;
+    if (await answers(port, 1_000)) return;
     if (performance.now() > until) throw new Error(`not ready within ${READY_WITHIN_MS / 1000} s`);
     await delay(POLL_MS);
+  }
+}
+
+async function answers(port: number, withinMs: number): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/-/ready`, {
+      signal: AbortSignal.timeout(withinMs),
+    });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false;
   }
 }
 

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { OutsideFault } from "../../engine/ports.ts";
-import { isFull, toFault } from "./faults.ts";
+import { mayBeFull, toFault } from "./faults.ts";
 import { removeHolder, writeHolder } from "./holder.ts";
 import { openFile } from "./open-file.ts";
 import type { Row } from "./rows.ts";
@@ -135,7 +135,7 @@ function transactionWithReserve<T>(attempt: () => T, space: Space): T {
   try {
     result = attempt();
   } catch (error) {
-    if (!isFull(error) || !space.giveUp()) throw error;
+    if (!mayBeFull(error) || !space.giveUp()) throw error;
     return attempt();
   }
   space.retake();

@@ -5,11 +5,9 @@ import { OutsideFault } from "../../engine/ports.ts";
 const CODE = {
   busy: 5,
   locked: 6,
-  readonly: 8,
   ioerr: 10,
   corrupt: 11,
   full: 13,
-  cantopen: 14,
   constraint: 19,
   mismatch: 20,
   misuse: 21,
@@ -17,18 +15,26 @@ const CODE = {
   notadb: 26,
 } as const;
 
+const IOERR_WRITE = 778;
+
 const RECOVERABLE: ReadonlySet<number> = new Set([CODE.busy, CODE.locked, CODE.ioerr, CODE.full]);
 const MISTAKES: ReadonlySet<number> = new Set([CODE.constraint, CODE.mismatch, CODE.misuse, CODE.range]);
 
-/** The primary result code of an SQLite error; undefined when it is another error. */
-export function sqliteCode(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number")
-    return undefined;
-  return error.errcode & 0xff;
+/** The extended result code of an SQLite error; undefined when it is another error. */
+function extendedCode(error: unknown): number | undefined {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number"
+    ? error.errcode
+    : undefined;
 }
 
-export function isFull(error: unknown): boolean {
-  return sqliteCode(error) === CODE.full;
+function sqliteCode(error: unknown): number | undefined {
+  const extended = extendedCode(error);
+  return extended === undefined ? undefined : extended & 0xff;
+}
+
+/** Whether `error` may come from a full disk. SQLite tells a used-up quota (EDQUOT) as a failed write and not as a full disk. */
+export function mayBeFull(error: unknown): boolean {
+  return sqliteCode(error) === CODE.full || extendedCode(error) === IOERR_WRITE;
 }
 
 export function isBusy(error: unknown): boolean {

@@ -7,7 +7,7 @@ import { describeHolder } from "./holder.ts";
 import { migrate } from "./schema.ts";
 
 /** Long enough for a predecessor that is just closing its file. */
-const OPEN_BUSY_MS = 1_000;
+const OPEN_BUSY_MS = 250;
 /** After a checkpoint the write-ahead log is cut down to this. */
 const LOG_LIMIT_BYTES = 16 * 1024 * 1024;
 

@@ -8,8 +8,11 @@ import { describeHolder, removeHolder, writeHolder } from "./holder.ts";
 
 const LOCK_FILE = "belay.lock";
 /** Long enough for a predecessor that is just stopping. */
-const LOCK_BUSY_MS = 1_000;
+const LOCK_BUSY_MS = 250;
 const OTHERS_MAY_WRITE = 0o022;
+
+/** A lock that nobody refers to would be collected as garbage and so let go. */
+const HELD = new Set<DatabaseSync>();
 
 export interface StateDir {
   /** Absolute, with links resolved. */
@@ -75,11 +78,12 @@ function lockFolder(path: string): StateDir {
     );
   }
   const held = lock;
+  HELD.add(held);
   writeHolder(holderPath);
   return {
     path,
     release() {
-      if (!held.isOpen) return;
+      if (!HELD.delete(held)) return;
       removeHolder(holderPath);
       held.close();
     },

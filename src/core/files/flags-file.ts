@@ -8,13 +8,14 @@ const NAME = /^[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*$/;
 export const name = z
   .string()
   .regex(NAME, "expected a name of lower-case letters, digits and dashes")
-  .max(60, "expected at most 60 characters");
+  .max(60, "expected at most 60 characters")
+  .refine((text) => !(text in {}), "expected a name that is not a reserved word");
 
 /** A flag's name in the store and in the service: one word, as an environment variable or flag key allows. */
 const key = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/, "expected a flag key of letters, digits, `_`, `.` and `-`")
-  .refine((text) => !["__proto__", "constructor", "prototype"].includes(text), "expected a flag key that is not a reserved word");
+  .refine((text) => !(text in {}) && text !== "prototype", "expected a flag key that is not a reserved word");
 
 export const duration = z
   .union([z.string(), z.literal(0)], { error: "expected a duration such as 30s, 15m or 2h" })
@@ -27,6 +28,9 @@ export const duration = z
 
 const positive = duration.refine((ms) => ms > 0, "expected a duration longer than 0");
 
+/** Polls closer than this would load Prometheus without telling more. */
+const interval = duration.refine((ms) => ms >= 200, "expected an interval of at least 200ms");
+
 const quantity = z
   .union([z.string(), z.number()], { error: "expected a number such as 2%, 250ms, 1GiB or 20" })
   .transform((input, context) => {
@@ -36,23 +40,35 @@ const quantity = z
     return z.NEVER;
   });
 
-const breach = z
-  .string({ error: "expected `k of n` such as 2 of 3" })
-  .transform((text, context) => {
-    const match = /^(\d{1,2}) of (\d{1,2})$/.exec(text.trim());
-    const k = Number(match?.[1]);
-    const n = Number(match?.[2]);
-    if (match !== null && k >= 1 && n >= k && n <= 30) return { k, n };
-    context.addIssue({ code: "custom", message: "expected `k of n` with 1 <= k <= n <= 30, such as 2 of 3" });
-    return z.NEVER;
-  });
+const breach = z.string({ error: "expected `k of n` such as 2 of 3" }).transform((text, context) => {
+  const match = /^(\d{1,2}) of (\d{1,2})$/.exec(text.trim());
+  const k = Number(match?.[1]);
+  const n = Number(match?.[2]);
+  if (match !== null && k >= 1 && n >= k && n <= 30) return { k, n };
+  context.addIssue({ code: "custom", message: "expected `k of n` with 1 <= k <= n <= 30, such as 2 of 3" });
+  return z.NEVER;
+});
 
 export const zone = z.string().refine(isZone, "expected a time zone such as Europe/Berlin");
 
-const loopbackOrUrl = z.url({ protocol: /^https?$/, error: "expected an http(s) URL" });
+const webUrl = z
+  .url({ protocol: /^https?$/, error: "expected an http(s) URL" })
+  .refine(
+    (text) => !/^https?:\/\/[^/]*@/i.test(text),
+    "expected a URL without user and password (secrets never stand in files)",
+  );
 
 /** `on`, `off`, a percentage such as `25%`, or the literal value the service reads. */
-const settingText = z.union([z.string(), z.number(), z.boolean()], { error: "expected on, off, a percentage or a value" }).transform(String);
+const settingText = z
+  .union([z.string(), z.number(), z.boolean()], { error: "expected on, off, a percentage or a value" })
+  .transform(String);
+
+/** What the service reads for on or off; YAML may have taken it for a number or a truth value. */
+const literal = z
+  .union([z.string().min(1), z.number(), z.boolean()], {
+    error: 'expected the text that the service reads, such as "true"',
+  })
+  .transform(String);
 
 const processTarget = z.strictObject({
   command: z.array(z.string().min(1)).min(1, "expected a command: a list of words"),
@@ -64,7 +80,9 @@ const processTarget = z.strictObject({
 
 export const restart = z.union(
   [
-    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9@._-]*\.service$/, "expected a systemd unit such as ingestion.service"),
+    z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9@._-]*\.service$/, "expected a systemd unit such as ingestion.service"),
     z.strictObject({ process: processTarget }),
   ],
   { error: "expected a systemd unit such as ingestion.service, or { process: { command, pidfile } }" },
@@ -74,21 +92,29 @@ export const provider = z.discriminatedUnion(
   "kind",
   [
     z.strictObject({ kind: z.literal("file"), path: z.string().min(1).optional() }),
-    z.strictObject({ kind: z.literal("env-file"), path: z.string().min(1), restart, restart_within: positive.optional() }),
+    z.strictObject({
+      kind: z.literal("env-file"),
+      path: z.string().min(1),
+      restart,
+      restart_within: positive.optional(),
+    }),
   ],
   { error: "expected provider kind file or env-file" },
 );
 
 export const view = z.union(
   [
-    z.strictObject({ http: loopbackOrUrl, pointer: z.string().regex(/^(\/[^/]+)*$/, "expected a JSON pointer such as /flags") }),
+    z.strictObject({
+      http: webUrl,
+      pointer: z.string().regex(/^(\/[^/]+)*$/, "expected a JSON pointer such as /flags"),
+    }),
     z.strictObject({ metric: z.string().min(1) }),
   ],
   { error: "expected { http, pointer } or { metric }" },
 );
 
 export const prometheus = z.strictObject({
-  url: loopbackOrUrl,
+  url: webUrl,
   scrape_interval: positive,
   timeout: positive.optional(),
 });
@@ -97,20 +123,26 @@ const flag = z.strictObject({
   key,
   owner: z.string().max(100).optional(),
   description: z.string().max(500).optional(),
-  on: z.coerce.string().optional(),
-  off: z.coerce.string().optional(),
+  on: literal.optional(),
+  off: literal.optional(),
   safe: settingText.optional(),
   pinned: settingText.optional(),
   requires: z.array(name).optional(),
-  undo: z.enum(["flip", "restart", "data", "none"], { error: "expected undo: flip, restart, data or none" }).optional(),
+  undo: z
+    .enum(["flip", "restart", "data", "none"], { error: "expected undo: flip, restart, data or none" })
+    .optional(),
 });
 
 const judged = {
-  interval: positive.optional(),
+  interval: interval.optional(),
   breach: breach.optional(),
   stages: z.array(z.string()).min(1).optional(),
   // biome-ignore lint/suspicious/noThenProperty: `then` is the word in the file format; the object is never awaited.
-  then: z.enum(["rollback", "emergency", "hold", "page"], { error: "expected then: rollback, emergency, hold or page" }).optional(),
+  then: z
+    .enum(["rollback", "emergency", "hold", "page"], {
+      error: "expected then: rollback, emergency, hold or page",
+    })
+    .optional(),
 };
 
 const query = z.string().min(1, "expected a PromQL query").max(4000);
@@ -138,7 +170,7 @@ export const guard = z.discriminatedUnion(
       min: quantity.optional(),
       within: positive,
       worst,
-      interval: positive.optional(),
+      interval: interval.optional(),
       stages: z.array(z.string()).min(1).optional(),
     }),
   ],
@@ -169,7 +201,7 @@ export const overlaySchema = z.strictObject({
   provider: provider.optional(),
   view: view.optional(),
   prometheus: prometheus.optional(),
-  interval: positive.optional(),
+  interval: interval.optional(),
   window: positive.optional(),
 });
 

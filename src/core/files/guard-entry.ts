@@ -1,6 +1,6 @@
 /** From a guard as written to a guard as judged: defaults, companion queries, and the checks that keep blindness from passing as health. */
-import { type AliveGuard, type Breach, type ExpectGuard, type Guard, type ThresholdGuard } from "../plan.ts";
-import { type Quantity, type Unit } from "../quantity.ts";
+import type { AliveGuard, Breach, ExpectGuard, Guard, ThresholdGuard } from "../plan.ts";
+import type { Quantity, Unit } from "../quantity.ts";
 import { SECOND } from "../time.ts";
 import type { GuardEntry } from "./flags-file.ts";
 import { type Mistake, mistake } from "./mistake.ts";
@@ -29,7 +29,11 @@ export interface GuardContext {
 const DEFAULT_BREACH: Breach = { k: 2, n: 3 };
 
 /** One guard, or its mistakes (paths relative to the guard). */
-export function guardFrom(name: string, entry: GuardEntry, context: GuardContext): { readonly guard?: Guard; readonly mistakes: readonly Mistake[] } {
+export function guardFrom(
+  name: string,
+  entry: GuardEntry,
+  context: GuardContext,
+): { readonly guard?: Guard; readonly mistakes: readonly Mistake[] } {
   switch (entry.kind) {
     case "alive":
       return aliveFrom(name, entry, context);
@@ -44,7 +48,17 @@ export function defaultAlive(context: GuardContext): Guard {
   return alive("alive", `up{job="${context.service}"}`, context, {});
 }
 
-function alive(name: string, up: string, context: GuardContext, entry: { readonly interval?: number | undefined; readonly breach?: Breach | undefined; readonly stages?: string[] | undefined; readonly consequence?: AliveGuard["consequence"] | undefined }): AliveGuard {
+function alive(
+  name: string,
+  up: string,
+  context: GuardContext,
+  entry: {
+    readonly interval?: number | undefined;
+    readonly breach?: Breach | undefined;
+    readonly stages?: string[] | undefined;
+    readonly consequence?: AliveGuard["consequence"] | undefined;
+  },
+): AliveGuard {
   return {
     kind: "alive",
     name,
@@ -59,13 +73,21 @@ function alive(name: string, up: string, context: GuardContext, entry: { readonl
   };
 }
 
-function aliveFrom(name: string, entry: Extract<GuardEntry, { kind: "alive" }>, context: GuardContext): { readonly guard?: Guard; readonly mistakes: readonly Mistake[] } {
+function aliveFrom(
+  name: string,
+  entry: Extract<GuardEntry, { kind: "alive" }>,
+  context: GuardContext,
+): { readonly guard?: Guard; readonly mistakes: readonly Mistake[] } {
   const up = entry.up ?? `up{job="${context.service}"}`;
   const facts = context.inspect(up);
   const mistakes = faultsAt("up", facts);
-  if (mistakes.length === 0 && facts.selectors.join() !== up.trim()) mistakes.push(mistake(["up"], 'expected one selector such as up{job="ingestion"}'));
+  if (mistakes.length === 0 && facts.selectors.join() !== up.trim())
+    mistakes.push(mistake(["up"], 'expected one selector such as up{job="ingestion"}'));
   const { interval, breach, stages } = entry;
-  return { guard: alive(name, up.trim(), context, { interval, breach, stages, consequence: entry.then }), mistakes };
+  return {
+    guard: alive(name, up.trim(), context, { interval, breach, stages, consequence: entry.then }),
+    mistakes,
+  };
 }
 
 function limitFrom(
@@ -75,9 +97,12 @@ function limitFrom(
 ): { readonly guard?: Guard; readonly mistakes: readonly Mistake[] } {
   const facts = context.inspect(entry.query);
   const mistakes = faultsAt("query", facts);
-  if (entry.max === undefined && entry.min === undefined) mistakes.push(mistake([], "expected max, min or both"));
-  if (entry.max !== undefined && entry.min !== undefined && entry.max.value < entry.min.value) mistakes.push(mistake(["max"], "max is below min: nothing could pass"));
-  if (mistakes.length === 0 && facts.selectors.length === 0) mistakes.push(mistake(["query"], "the query reads no series, so its freshness cannot be proved"));
+  if (entry.max === undefined && entry.min === undefined)
+    mistakes.push(mistake([], "expected max, min or both"));
+  if (entry.max !== undefined && entry.min !== undefined && entry.max.value < entry.min.value)
+    mistakes.push(mistake(["max"], "max is below min: nothing could pass"));
+  if (mistakes.length === 0 && facts.selectors.length === 0)
+    mistakes.push(mistake(["query"], "the query reads no series, so its freshness cannot be proved"));
   const base = {
     name,
     query: entry.query,
@@ -91,11 +116,24 @@ function limitFrom(
     ...(entry.worst === undefined ? {} : { worst: entry.worst }),
   };
   if (entry.kind === "expect") {
-    const guard: ExpectGuard = { ...base, kind: "expect", withinMs: entry.within, breach: { k: 1, n: 1 }, consequence: "hold" };
+    const guard: ExpectGuard = {
+      ...base,
+      kind: "expect",
+      withinMs: entry.within,
+      breach: { k: 1, n: 1 },
+      consequence: "hold",
+    };
     return { guard, mistakes };
   }
-  const floors = floorsOf(entry, facts, context, mistakes);
-  const guard: ThresholdGuard = { ...base, kind: "threshold", breach: entry.breach ?? DEFAULT_BREACH, consequence: entry.then ?? "rollback", ...floors };
+  const { windowMs, ...floors } = floorsOf(entry, facts, context, mistakes);
+  const guard: ThresholdGuard = {
+    ...base,
+    windowMs,
+    kind: "threshold",
+    breach: entry.breach ?? DEFAULT_BREACH,
+    consequence: entry.then ?? "rollback",
+    ...floors,
+  };
   return { guard, mistakes };
 }
 
@@ -104,27 +142,47 @@ function floorsOf(
   facts: QueryFacts,
   context: GuardContext,
   mistakes: Mistake[],
-): Pick<ThresholdGuard, "samples" | "total"> {
+): Pick<ThresholdGuard, "samples" | "total" | "windowMs"> {
   const total = entry.total ?? facts.denominator;
-  if (entry.total !== undefined) mistakes.push(...faultsAt("total", context.inspect(entry.total)));
-  if (entry.min_total !== undefined && total === undefined) mistakes.push(mistake(["min_total"], "expected `total`, a query for the denominator: the query is no division"));
+  const totalFacts = entry.total === undefined ? undefined : context.inspect(entry.total);
+  if (totalFacts !== undefined) mistakes.push(...faultsAt("total", totalFacts));
+  if (entry.min_total !== undefined && total === undefined)
+    mistakes.push(
+      mistake(["min_total"], "expected `total`, a query for the denominator: the query is no division"),
+    );
   const [selector] = facts.selectors;
   return {
+    windowMs: Math.max(facts.windowMs, totalFacts?.windowMs ?? 0),
     ...(entry.min_samples === undefined || selector === undefined
       ? {}
-      : { samples: { query: `min(count_over_time(${selector}[${Math.max(facts.windowMs, 60 * SECOND)}ms]))`, min: entry.min_samples } }),
-    ...(entry.min_total === undefined || total === undefined ? {} : { total: { query: total, min: entry.min_total } }),
+      : {
+          samples: {
+            query: `min(count_over_time(${selector}[${Math.max(facts.windowMs, 60 * SECOND)}ms]))`,
+            min: entry.min_samples,
+          },
+        }),
+    ...(entry.min_total === undefined || total === undefined
+      ? {}
+      : { total: { query: total, min: entry.min_total } }),
   };
 }
 
 /** The time stamp of the oldest newest sample over all selectors; empty or NaN when any selector has no fresh series. */
 export function freshnessOf(selectors: readonly string[]): string {
   const [first = "up", ...rest] = [...new Set(selectors)];
-  return rest.reduce((query, selector) => `clamp_max(${query}, scalar(min(timestamp(${selector}))))`, `min(timestamp(${first}))`);
+  return rest.reduce(
+    (query, selector) => `clamp_max(${query}, scalar(min(timestamp(${selector}))))`,
+    `min(timestamp(${first}))`,
+  );
 }
 
 function faultsAt(key: string, facts: QueryFacts): Mistake[] {
-  return facts.faults.map((fault) => ({ path: [key], message: fault.message, offset: fault.offset, level: "error" as const }));
+  return facts.faults.map((fault) => ({
+    path: [key],
+    message: fault.message,
+    offset: fault.offset,
+    level: "error" as const,
+  }));
 }
 
 function unitOf(max: Quantity | undefined, min: Quantity | undefined): Unit {

@@ -48,7 +48,17 @@ export function fromZod(error: z.ZodError, data: unknown): readonly Mistake[] {
     if (value === undefined && issue.code === "invalid_type") {
       return [mistake(path, `\`${path.at(-1) ?? "value"}\` is missing: expected ${plain(issue.expected)}`)];
     }
-    if (issue.code === "invalid_type") return [mistake(path, `expected ${plain(issue.expected)}, found ${found(value)}`)];
+    if (issue.code === "invalid_type")
+      return [mistake(path, `expected ${plain(issue.expected)}, found ${found(value)}`)];
+    if (issue.code === "invalid_key")
+      return [
+        mistake(
+          path,
+          `expected a name of lower-case letters, digits and dashes, found ${found(path.at(-1))}`,
+        ),
+      ];
+    if (value === undefined)
+      return [mistake(path, `\`${path.at(-1) ?? "value"}\` is missing: ${issue.message}`)];
     return [mistake(path, `${issue.message}, found ${found(value)}`)];
   });
 }

@@ -2,7 +2,9 @@
 import { z } from "zod";
 import { duration, name, zone } from "./flags-file.ts";
 
-const settingText = z.union([z.string(), z.number(), z.boolean()], { error: "expected on, off, a percentage or a value" }).transform(String);
+const settingText = z
+  .union([z.string(), z.number(), z.boolean()], { error: "expected on, off, a percentage or a value" })
+  .transform(String);
 
 const stage = z.strictObject({
   at: duration,
@@ -27,7 +29,9 @@ export const scheduleSchema = z.strictObject({
     .regex(/^(#[a-z0-9_-]{1,80}|C[A-Z0-9]{6,})$/, "expected a channel such as #ingestion-ops")
     .optional(),
   stages: z.array(stage).min(1, "expected at least one stage").max(100),
-  unwind: z.enum(["newest", "gradual", "all"], { error: "expected unwind: newest, gradual or all" }).optional(),
+  unwind: z
+    .enum(["newest", "gradual", "all"], { error: "expected unwind: newest, gradual or all" })
+    .optional(),
   on_blind: z.enum(["hold", "rollback"], { error: "expected on_blind: hold or rollback" }).optional(),
   blind_after: duration.optional(),
   forward: z.strictObject({ only: z.string(), zone }).optional(),

@@ -3,9 +3,19 @@ import { formatActor } from "../event.ts";
 import { flagsOfStage, type Plan, type Stage } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
-import { nextForward, soakCredit } from "../rollout/forward.ts";
-import { isBegun, isLive, isOpenRun, newestFlagStage, newestUndoable, plannedAt, type State, soakNeededMs } from "../rollout/state.ts";
-import { watchedGuards, type World } from "../rollout/world.ts";
+import { nextForward } from "../rollout/forward.ts";
+import { soakCredit } from "../rollout/soak.ts";
+import {
+  isBegun,
+  isLive,
+  isOpenRun,
+  newestFlagStage,
+  newestUndoable,
+  plannedAt,
+  type State,
+  soakNeededMs,
+} from "../rollout/state.ts";
+import { type World, watchedGuards } from "../rollout/world.ts";
 import { formatSetting } from "../setting.ts";
 import { formatDuration, type Now } from "../time.ts";
 import { holdInWords } from "./words.ts";
@@ -71,7 +81,10 @@ export interface Shown {
 export function cardOf(shown: Shown): Card {
   const { plan, state, world, figures, now } = shown;
   const open = isOpenRun(state);
-  const soaked = (open ? soakCredit(plan, state, world)?.soakedMs : undefined) ?? state.stages[newestFlagStage(plan, state)]?.soakedMs ?? 0;
+  const soaked =
+    (open ? soakCredit(plan, state, world)?.soakedMs : undefined) ??
+    state.stages[newestFlagStage(plan, state)]?.soakedMs ??
+    0;
   const wallOf = (steady: number): number => now.wall + steady - now.steady;
   const next = nextForward(plan, state, world, now);
   const until = next.kind === "wait" && open ? next.until : undefined;
@@ -114,26 +127,38 @@ function statusOf(plan: Plan, state: State): string {
       break;
   }
   if (state.holds.some((hold) => hold.reason === "rolled_back")) return "ROLLED BACK, HELD";
-  if (state.holds.length > 0) return state.holds.some((hold) => hold.reason === "blind") ? "HELD, BLIND" : "HELD";
+  if (state.holds.length > 0)
+    return state.holds.some((hold) => hold.reason === "blind") ? "HELD, BLIND" : "HELD";
   if (state.approval !== undefined && state.approval.approvedBy === undefined) return "WAITS FOR APPROVAL";
   if (state.baselineAsk !== undefined && !state.baselineAsk.confirmed) return "ASKS";
   if (state.review !== undefined) return "IN REVIEW";
   const newest = state.stages.findLastIndex(isBegun);
   if (newest < 0) return "SCHEDULED";
   if (state.stages[newest]?.status === "enabling") return "ENABLING";
-  return state.stages[newest]?.status === "passed" ? "WAITS" : plan.stages[newest]?.review === undefined ? "SOAKING" : "IN REVIEW";
+  return state.stages[newest]?.status === "passed"
+    ? "WAITS"
+    : plan.stages[newest]?.review === undefined
+      ? "SOAKING"
+      : "IN REVIEW";
 }
 
 function saysOf({ plan, state, world, now }: Shown): string {
   const [hold] = state.holds;
-  if (state.phase === "walking" && hold !== undefined) return `${holdInWords(hold.reason)} (${formatActor(hold.by)}): ${hold.detail}`;
+  if (state.phase === "walking" && hold !== undefined)
+    return `${holdInWords(hold.reason)} (${formatActor(hold.by)}): ${hold.detail}`;
   if (state.phase === "looking" || state.phase === "rolling_back") {
     const flags = state.rollback?.flags.join(", ") ?? "";
-    return state.phase === "looking" ? `${flags} off; looking whether production recovers` : `taking back ${flags}`;
+    return state.phase === "looking"
+      ? `${flags} off; looking whether production recovers`
+      : `taking back ${flags}`;
   }
-  if (!isLive(state)) return state.phase === "stuck" ? "an internal error; only rollback works" : `ended as ${state.phase.replace("_", " ")}`;
+  if (!isLive(state))
+    return state.phase === "stuck"
+      ? "an internal error; only rollback works"
+      : `ended as ${state.phase.replace("_", " ")}`;
   const next = nextForward(plan, state, world, now);
-  if (next.kind === "wait") return next.code === "blind" || next.code === "flag_store" ? "asking for fresh evidence" : next.detail;
+  if (next.kind === "wait")
+    return next.code === "blind" || next.code === "flag_store" ? "asking for fresh evidence" : next.detail;
   return "the next step is due";
 }
 
@@ -148,7 +173,8 @@ function progressOf(plan: Plan, state: State, soakedMs: number): number {
       const at = state.stages[index];
       if (at === undefined || !isBegun(at) || sub > at.substage) continue;
       if (sub < at.substage || at.status === "passed") done += weight;
-      else if (at.status === "soaking") done += weight * Math.min(1, soakedMs / Math.max(1, soakNeededMs(plan, state, index)));
+      else if (at.status === "soaking")
+        done += weight * Math.min(1, soakedMs / Math.max(1, soakNeededMs(plan, state, index)));
     }
   }
   if (state.phase === "completed") return 1;
@@ -159,10 +185,13 @@ function progressOf(plan: Plan, state: State, soakedMs: number): number {
 export function whatOf(stage: Stage): string {
   if (stage.review !== undefined) return "review, sign-off";
   const first = stage.substages[0]?.set ?? [];
-  if (stage.baseline) return first.length > 2 ? "all OFF" : first.map((item) => `${item.flag} OFF`).join(", ");
+  if (stage.baseline)
+    return first.length > 2 ? "all OFF" : first.map((item) => `${item.flag} OFF`).join(", ");
   return flagsOfStage(stage)
     .map((flag) => {
-      const steps = stage.substages.flatMap((sub) => sub.set.filter((item) => item.flag === flag).map((item) => formatSetting(item.setting)));
+      const steps = stage.substages.flatMap((sub) =>
+        sub.set.filter((item) => item.flag === flag).map((item) => formatSetting(item.setting)),
+      );
       return `${flag} ${steps.join(" > ")}`;
     })
     .join(", ");
@@ -176,25 +205,51 @@ export function plannedName(atMs: number): string {
   return `+${formatDuration(atMs)}`;
 }
 
-function rowOf({ plan, state, now }: Shown, stage: Stage, index: number, soakedMs: number, wallOf: (steady: number) => number): CardRow {
+function rowOf(
+  { plan, state, now }: Shown,
+  stage: Stage,
+  index: number,
+  soakedMs: number,
+  wallOf: (steady: number) => number,
+): CardRow {
   const at = state.stages[index];
   const base = { name: stage.name, what: whatOf(stage), planned: plannedName(stage.atMs) };
-  if (at === undefined || index < state.first || index > state.end) return { ...base, mark: "skipped", wall: undefined, detail: "not part of this run" };
+  if (at === undefined || index < state.first || index > state.end)
+    return { ...base, mark: "skipped", wall: undefined, detail: "not part of this run" };
   switch (at.status) {
     case "pending": {
-      const planned = isLive(state) && state.phase !== "stuck" ? wallOf(plannedAt(plan, state, index, now.steady)) : undefined;
+      const planned =
+        isLive(state) && state.phase !== "stuck"
+          ? wallOf(plannedAt(plan, state, index, now.steady))
+          : undefined;
       return { ...base, mark: "next", wall: planned, detail: isLive(state) ? "" : "not reached" };
     }
     case "undone":
       return { ...base, mark: "undone", wall: at.startedWall, detail: "rolled back" };
     case "passed":
-      return { ...base, mark: "done", wall: at.startedWall, detail: stage.review === undefined ? `soaked ${formatDuration(at.soakedMs)}` : "signed off" };
+      return {
+        ...base,
+        mark: "done",
+        wall: at.startedWall,
+        detail: stage.review === undefined ? `soaked ${formatDuration(at.soakedMs)}` : "signed off",
+      };
     case "enabling":
-      return { ...base, mark: "now", wall: at.startedWall, detail: `${stepOf(stage, at.substage)}being read back` };
+      return {
+        ...base,
+        mark: "now",
+        wall: at.startedWall,
+        detail: `${stepOf(stage, at.substage)}being read back`,
+      };
     case "soaking": {
-      if (stage.review !== undefined) return { ...base, mark: "now", wall: at.startedWall, detail: "waits for its sign-off" };
+      if (stage.review !== undefined)
+        return { ...base, mark: "now", wall: at.startedWall, detail: "waits for its sign-off" };
       const soaked = `${formatDuration(Math.round(soakedMs / 1000) * 1000)} of ${formatDuration(soakNeededMs(plan, state, index))}`;
-      return { ...base, mark: isLive(state) ? "now" : "done", wall: at.startedWall, detail: `${stepOf(stage, at.substage)}soaked ${soaked}` };
+      return {
+        ...base,
+        mark: isLive(state) ? "now" : "done",
+        wall: at.startedWall,
+        detail: `${stepOf(stage, at.substage)}soaked ${soaked}`,
+      };
     }
   }
 }
@@ -205,19 +260,35 @@ function stepOf(stage: Stage, substage: number): string {
   return setting === undefined ? "" : `at ${formatSetting(setting)}, `;
 }
 
-function figuresOf(plan: Plan, state: State, figures: Readonly<Record<string, CardMeasured | undefined>>): readonly CardFigure[] {
+function figuresOf(
+  plan: Plan,
+  state: State,
+  figures: Readonly<Record<string, CardMeasured | undefined>>,
+): readonly CardFigure[] {
   return watchedGuards(plan, state).map((guard) => {
     const figure = figures[guard.name];
     const verdict = state.verdicts[guard.name]?.verdict;
     if (guard.kind === "alive") {
-      const text = figure?.value === undefined ? (figure?.trouble ?? "not asked yet") : figure.value >= 1 ? "up" : "DOWN";
+      const text =
+        figure?.value === undefined
+          ? (figure?.trouble ?? "not asked yet")
+          : figure.value >= 1
+            ? "up"
+            : "DOWN";
       return { guard: guard.name, text };
     }
     if (figure === undefined) return { guard: guard.name, text: "not asked yet" };
-    if (figure.value === undefined) return { guard: guard.name, text: `no evidence: ${figure.trouble ?? "unknown"}` };
-    const limits = [guard.min === undefined ? "" : `>= ${formatQuantity(guard.min, guard.unit)}`, guard.max === undefined ? "" : `<= ${formatQuantity(guard.max, guard.unit)}`];
+    if (figure.value === undefined)
+      return { guard: guard.name, text: `no evidence: ${figure.trouble ?? "unknown"}` };
+    const limits = [
+      guard.min === undefined ? "" : `>= ${formatQuantity(guard.min, guard.unit)}`,
+      guard.max === undefined ? "" : `<= ${formatQuantity(guard.max, guard.unit)}`,
+    ];
     const word = verdict === "breach" ? " BREACH" : verdict === "inconclusive" ? " not yet" : "";
-    return { guard: guard.name, text: `${formatQuantity(figure.value, guard.unit)} (${limits.filter((one) => one !== "").join(", ")})${word}` };
+    return {
+      guard: guard.name,
+      text: `${formatQuantity(figure.value, guard.unit)} (${limits.filter((one) => one !== "").join(", ")})${word}`,
+    };
   });
 }
 
@@ -227,22 +298,43 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
   const run = `run=${state.run}`;
   const offers: Offer[] = [];
   const newest = newestUndoable(plan, state);
-  const names = plan.stages.filter((stage, index) => isBegun(state.stages[index]) && !stage.baseline && stage.review === undefined).map((stage) => stage.name);
+  const names = plan.stages
+    .filter((stage, index) => isBegun(state.stages[index]) && !stage.baseline && stage.review === undefined)
+    .map((stage) => stage.name);
   if (newest >= 0 && state.phase !== "rolling_back") {
     const name = plan.stages[newest]?.name ?? "";
-    offers.push({ label: `Roll back ${name}`.slice(0, 70), command: `rollout rollback ${run}`, style: "danger", confirm: `Take back ${name} now?` });
+    offers.push({
+      label: `Roll back ${name}`.slice(0, 70),
+      command: `rollout rollback ${run}`,
+      style: "danger",
+      confirm: `Take back ${name} now?`,
+    });
   }
   if (names.length > 1 || (names.length > 0 && state.phase === "rolling_back")) {
-    offers.push({ label: "Everything", command: `rollout rollback all ${run}`, style: "danger", confirm: `Take back ${names.join(", ")} now?` });
+    offers.push({
+      label: "Everything",
+      command: `rollout rollback all ${run}`,
+      style: "danger",
+      confirm: `Take back ${names.join(", ")} now?`,
+    });
   }
   if (state.phase !== "walking") return offers;
   const personal = state.holds.some((hold) => hold.reason === "person");
   if (!personal) offers.push({ label: "Hold", command: `rollout hold ${run}` });
-  const resumable = state.holds.some((hold) => hold.reason !== "blind" && hold.reason !== "expectation" && !(hold.reason === "rolled_back" && Object.keys(state.latched).length > 0));
+  const resumable = state.holds.some(
+    (hold) =>
+      hold.reason !== "blind" &&
+      hold.reason !== "expectation" &&
+      !(hold.reason === "rolled_back" && Object.keys(state.latched).length > 0),
+  );
   if (resumable) offers.push({ label: "Resume", command: `rollout resume ${run}` });
   const soaking = state.stages.some((stage) => stage.status === "soaking") && state.review === undefined;
   if (state.holds.length === 0 && soaking) {
-    offers.push({ label: "Advance early", command: `rollout advance ${run}`, confirm: "Not wait out the soak? Every guard must still pass, and every gate stays." });
+    offers.push({
+      label: "Advance early",
+      command: `rollout advance ${run}`,
+      confirm: "Not wait out the soak? Every guard must still pass, and every gate stays.",
+    });
   }
   offers.push({ label: "Evidence", command: `rollout evidence ${run}` });
   return offers;

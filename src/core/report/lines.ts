@@ -18,12 +18,19 @@ export function cardLines(card: Card, zone: string): readonly string[] {
   const width = 20;
   const full = Math.round(card.progress * width);
   const next = card.nextWall === undefined ? "" : `, next step ${formatClock(card.nextWall, zone)}`;
-  const lines = [head, `[${"#".repeat(full)}${"-".repeat(width - full)}] ${Math.round(card.progress * 100)} %${next}`, card.says];
+  const lines = [
+    head,
+    `[${"#".repeat(full)}${"-".repeat(width - full)}] ${Math.round(card.progress * 100)} %${next}`,
+    card.says,
+  ];
   for (const row of card.rows) {
     const when = row.wall === undefined ? "        " : formatClock(row.wall, zone);
-    lines.push(`[${MARKS[row.mark]}] ${when}  ${row.planned.padEnd(8)} ${row.name}: ${row.what}${row.detail === "" ? "" : ` (${row.detail})`}`);
+    lines.push(
+      `[${MARKS[row.mark]}] ${when}  ${row.planned.padEnd(8)} ${row.name}: ${row.what}${row.detail === "" ? "" : ` (${row.detail})`}`,
+    );
   }
-  if (card.figures.length > 0) lines.push(`guards: ${card.figures.map((figure) => `${figure.guard} ${figure.text}`).join(" · ")}`);
+  if (card.figures.length > 0)
+    lines.push(`guards: ${card.figures.map((figure) => `${figure.guard} ${figure.text}`).join(" · ")}`);
   for (const lock of card.locked) lines.push(`locked: ${lock.flag} (${lock.because})`);
   return lines;
 }
@@ -34,7 +41,11 @@ export function listLines(catalogue: ReadonlyMap<string, Plan>, runs: readonly R
     const stages = plan.stages.map((stage) => stage.name).join(", ");
     return `${name} (${plan.service}, ${plan.environment}): ${stages}${run === undefined ? "" : `  [live: ${run.state.run}]`}`;
   });
-  const locked = runs.flatMap(({ state }) => Object.entries(state.latched).map(([flag, latch]) => `locked: ${flag} in ${state.run} (${latch.because})`));
+  const locked = runs.flatMap(({ state }) =>
+    Object.entries(state.latched).map(
+      ([flag, latch]) => `locked: ${flag} in ${state.run} (${latch.because})`,
+    ),
+  );
   return lines.length + locked.length === 0 ? ["no rollouts are loaded"] : [...lines, ...locked];
 }
 
@@ -45,9 +56,20 @@ export function planLines(plan: Plan): readonly string[] {
     return `${plannedName(stage.atMs).padEnd(8)} ${stage.name}: ${whatOf(stage)}${soak === "" ? "" : `, soak ${soak}`}${gate}`;
   });
   const worst = worstBound(plan);
-  const bound = worst === undefined ? "no guard rolls back by itself" : `worst case from visible breach to off: ${Math.round(worst.totalMs / SECOND)} s (${worst.guard})`;
-  const forward = plan.forward === undefined ? [] : [`forward steps only ${plan.forward.text} ${plan.forward.zone}`];
-  return [`${plan.rollout}: ${plan.service}, ${plan.environment}`, ...stages, ...plan.guards.map((guard) => guardLine(plan, guard)), ...forward, `after a failed look: ${plan.unwind}; blind: hold, page after ${formatDuration(plan.blindAfterMs)}, then ${plan.onBlind}`, bound];
+  const bound =
+    worst === undefined
+      ? "no guard rolls back by itself"
+      : `worst case from visible breach to off: ${Math.round(worst.totalMs / SECOND)} s (${worst.guard})`;
+  const forward =
+    plan.forward === undefined ? [] : [`forward steps only ${plan.forward.text} ${plan.forward.zone}`];
+  return [
+    `${plan.rollout}: ${plan.service}, ${plan.environment}`,
+    ...stages,
+    ...plan.guards.map((guard) => guardLine(plan, guard)),
+    ...forward,
+    `after a failed look: ${plan.unwind}; blind: hold, page after ${formatDuration(plan.blindAfterMs)}, then ${plan.onBlind}`,
+    bound,
+  ];
 }
 
 function guardLine(plan: Plan, guard: Guard): string {
@@ -72,7 +94,12 @@ function limits(guard: Exclude<Guard, { kind: "alive" }>): string {
 }
 
 /** What happened, newest last; at most `most` lines. */
-export function historyLines(plan: Plan, events: readonly Recorded[], zone: string, most = 40): readonly string[] {
+export function historyLines(
+  plan: Plan,
+  events: readonly Recorded[],
+  zone: string,
+  most = 40,
+): readonly string[] {
   const told = events.flatMap(({ wall, event }) => {
     const words = eventInWords(plan, event);
     return words === undefined ? [] : [`${formatClock(wall, zone)}  ${words}`];
@@ -99,17 +126,24 @@ export function evidenceLines(plan: Plan, rows: readonly EvidenceMinute[], zone:
   for (const guard of plan.guards) {
     const mine = rows.filter((row) => row.guard === guard.name);
     const unit = guard.kind === "alive" ? "none" : guard.unit;
-    const show = (value: number | undefined): string => (value === undefined ? "-" : formatQuantity(value, unit));
+    const show = (value: number | undefined): string =>
+      value === undefined ? "-" : formatQuantity(value, unit);
     if (mine.length === 0) {
       lines.push(`${guard.name}: nothing measured yet`);
       continue;
     }
     const polls = mine.reduce((sum, row) => sum + row.polls, 0);
     const verdicts = new Map<string, number>();
-    for (const row of mine) for (const [verdict, count] of Object.entries(row.verdicts)) verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + count);
-    lines.push(`${guard.name}: ${polls} polls, ${[...verdicts].map(([verdict, count]) => `${count} ${verdict}`).join(", ")}`);
+    for (const row of mine)
+      for (const [verdict, count] of Object.entries(row.verdicts))
+        verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + count);
+    lines.push(
+      `${guard.name}: ${polls} polls, ${[...verdicts].map(([verdict, count]) => `${count} ${verdict}`).join(", ")}`,
+    );
     for (const row of mine.slice(-5)) {
-      lines.push(`  ${formatClock(row.minute, zone)}  min ${show(row.min)}  max ${show(row.max)}  last ${show(row.last)}  (${row.values} of ${row.polls} polls had a value)`);
+      lines.push(
+        `  ${formatClock(row.minute, zone)}  min ${show(row.min)}  max ${show(row.max)}  last ${show(row.last)}  (${row.values} of ${row.polls} polls had a value)`,
+      );
     }
     lines.push(`  query: ${guard.query}`);
   }
@@ -120,12 +154,14 @@ export function helpLines(): readonly string[] {
   const rollout = VERBS.filter((spec) => spec.noun === "rollout");
   const group = (title: string, direction: string): readonly string[] => [
     title,
-    ...rollout.filter((spec) => spec.direction === direction).map((spec) => `  /rollout ${spec.usage.padEnd(34)} ${spec.says}`),
+    ...rollout
+      .filter((spec) => spec.direction === direction)
+      .map((spec) => `  /rollout ${spec.usage.padEnd(34)} ${spec.says}`),
   ];
   return [
     ...group("Look", "read"),
     ...group("Go forward (obeys every gate)", "forward"),
     ...group("Go back (always allowed)", "backward"),
-    "The same works as `/belay rollout ...`, `@belay rollout ...` and `belay do \"rollout ...\"`.",
+    'The same works as `/belay rollout ...`, `@belay rollout ...` and `belay do "rollout ..."`.',
   ];
 }

@@ -17,7 +17,9 @@ export function flipsInWords(flips: readonly Flip[]): string {
 export function causeInWords(cause: Cause): string {
   switch (cause.kind) {
     case "breach":
-      return cause.reason === "target_down" ? `the service is down (${cause.guard}: ${cause.detail})` : `guard ${cause.guard}: ${cause.detail}`;
+      return cause.reason === "target_down"
+        ? `the service is down (${cause.guard}: ${cause.detail})`
+        : `guard ${cause.guard}: ${cause.detail}`;
     case "still_breaching":
       return `guard ${cause.guard} still breaches: ${cause.detail}`;
     case "person":
@@ -71,7 +73,9 @@ export function eventInWords(plan: Plan, event: RolloutEvent): string | undefine
     case "held":
       return `${formatActor(event.by)} holds (${holdInWords(event.reason)}): ${event.detail}`;
     case "resumed":
-      return event.by.kind === "belay" ? `evidence is fresh again; resumed (${event.reasons.join(", ")})` : `${formatActor(event.by)} resumed (${event.reasons.join(", ")})`;
+      return event.by.kind === "belay"
+        ? `evidence is fresh again; resumed (${event.reasons.join(", ")})`
+        : `${formatActor(event.by)} resumed (${event.reasons.join(", ")})`;
     case "verdict_changed":
       return verdictInWords(plan, event);
     default:

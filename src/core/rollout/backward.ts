@@ -1,6 +1,6 @@
 /** Decisions that go back: breaches, rollbacks, the look afterwards, and flags that come back on by themselves. */
-import { BELAY, type Actor, type Cause, type Flip, type RolloutEvent, type Severity } from "../event.ts";
-import { flagsOfStage, type Consequence, type Guard, type Plan } from "../plan.ts";
+import { type Actor, BELAY, type Cause, type Flip, type RolloutEvent, type Severity } from "../event.ts";
+import { type Consequence, flagsOfStage, type Guard, type Plan } from "../plan.ts";
 import { formatSetting, sameSetting } from "../setting.ts";
 import { formatDuration, type Now, SECOND } from "../time.ts";
 import type { Judgement } from "../verdict.ts";
@@ -17,7 +17,7 @@ import {
   settingUpTo,
   stageAt,
 } from "./state.ts";
-import { isBlind, judgementOf, serviceShows, storeShows, watchedGuards, type World } from "./world.ts";
+import { isBlind, judgementOf, serviceShows, storeShows, type World, watchedGuards } from "./world.ts";
 
 /** An ON seen this soon after our OFF was read back is taken for a late duplicate of a write, not for a person's decision. */
 export const QUARANTINE_MS = 12 * SECOND;
@@ -31,12 +31,24 @@ export const VIEW_PATIENCE_MS = 10 * SECOND;
 const NONE: readonly RolloutEvent[] = [];
 
 /** A page event, once per key; nothing when this key was paged before. */
-export function page(state: State, key: string, severity: Severity, summary: string): readonly RolloutEvent[] {
+export function page(
+  state: State,
+  key: string,
+  severity: Severity,
+  summary: string,
+): readonly RolloutEvent[] {
   return state.paged.includes(key) ? NONE : [{ kind: "paged", key, severity, summary }];
 }
 
 /** The rollback of every begun stage above `to`, newest first; undefined when there is none. */
-export function planRollback(plan: Plan, state: State, world: World, to: number, cause: Cause, by: Actor): RolloutEvent | undefined {
+export function planRollback(
+  plan: Plan,
+  state: State,
+  world: World,
+  to: number,
+  cause: Cause,
+  by: Actor,
+): RolloutEvent | undefined {
   const stages: number[] = [];
   for (let index = plan.stages.length - 1; index > to; index--) {
     if (isBegun(state.stages[index]) && isUndoable(stageAt(plan, index))) stages.push(index);
@@ -45,14 +57,21 @@ export function planRollback(plan: Plan, state: State, world: World, to: number,
   const flags = [...new Set(stages.flatMap((index) => [...flagsOfStage(stageAt(plan, index))].reverse()))];
   const flips = flags.map((flag): Flip => {
     const from = world.readings[flag]?.setting ?? state.flips[flag]?.flip.to ?? { kind: "on" as const };
-    return { flag, from, to: settingUpTo(plan, state, flag, to), intent: `${state.run}.${state.revision + 1}.${flag}` };
+    return {
+      flag,
+      from,
+      to: settingUpTo(plan, state, flag, to),
+      intent: `${state.run}.${state.revision + 1}.${flag}`,
+    };
   });
   return { kind: "rollback_started", to, stages, flips, cause, by };
 }
 
 /** Flags of the newest stage that only people may take back. */
 export function byHandFlags(plan: Plan, stage: number): readonly string[] {
-  return flagsOfStage(stageAt(plan, stage)).filter((flag) => plan.flags[flag]?.undo === "data" || plan.flags[flag]?.undo === "none");
+  return flagsOfStage(stageAt(plan, stage)).filter(
+    (flag) => plan.flags[flag]?.undo === "data" || plan.flags[flag]?.undo === "none",
+  );
 }
 
 interface Breached {
@@ -65,19 +84,27 @@ const RANK: Readonly<Record<Consequence, number>> = { emergency: 3, rollback: 2,
 /** The breaching guard with the strongest consequence. */
 function worstBreach(plan: Plan, state: State, world: World): Breached | undefined {
   let worst: Breached | undefined;
-  const restarting = plan.provider.restartMs > 0 && state.stages[newestFlagStage(plan, state)]?.status === "enabling";
+  const restarting =
+    plan.provider.restartMs > 0 && state.stages[newestFlagStage(plan, state)]?.status === "enabling";
   for (const guard of watchedGuards(plan, state)) {
     if (guard.kind === "alive" && restarting) continue;
     const judgement = judgementOf(plan, state, world, guard);
     if (judgement.verdict !== "breach") continue;
-    if (worst === undefined || RANK[guard.consequence] > RANK[worst.guard.consequence]) worst = { guard, judgement };
+    if (worst === undefined || RANK[guard.consequence] > RANK[worst.guard.consequence])
+      worst = { guard, judgement };
   }
   return worst;
 }
 
 function breachCause({ guard, judgement }: Breached): Cause {
   const { reason, detail } = judgement;
-  return { kind: "breach", guard: guard.name, reason, detail: detail ?? "", breachAt: judgement.badSince ?? judgement.at };
+  return {
+    kind: "breach",
+    guard: guard.name,
+    reason,
+    detail: detail ?? "",
+    breachAt: judgement.badSince ?? judgement.at,
+  };
 }
 
 /** What a breach while walking leads to. */
@@ -99,7 +126,13 @@ export function onBreach(plan: Plan, state: State, world: World): readonly Rollo
   }
 }
 
-function takeBack(plan: Plan, state: State, world: World, worst: Breached, to: number): readonly RolloutEvent[] {
+function takeBack(
+  plan: Plan,
+  state: State,
+  world: World,
+  worst: Breached,
+  to: number,
+): readonly RolloutEvent[] {
   const detail = `${worst.guard.name}: ${worst.judgement.detail ?? "breach"}`;
   const newest = newestUndoable(plan, state);
   if (newest < 0) {
@@ -128,7 +161,8 @@ function takeBack(plan: Plan, state: State, world: World, worst: Breached, to: n
 export function verifyBackward(state: State, world: World): readonly RolloutEvent[] {
   const events: RolloutEvent[] = [];
   for (const { flip, at } of pendingBackward(state)) {
-    if (storeShows(world, flip.flag, flip.to, at)) events.push({ kind: "flip_verified", flag: flip.flag, intent: flip.intent });
+    if (storeShows(world, flip.flag, flip.to, at))
+      events.push({ kind: "flip_verified", flag: flip.flag, intent: flip.intent });
   }
   return events.length === 0 ? NONE : events;
 }
@@ -146,14 +180,17 @@ export function onRollingBack(plan: Plan, state: State, world: World, now: Now):
   const late = now.steady - rollback.decidedAt >= UNVERIFIED_PAGE_MS;
   if (pending.length > 0) {
     if (!late) return NONE;
-    const todo = pending.map(({ flip }) => `set ${plan.flags[flip.flag]?.key ?? flip.flag} to ${formatSetting(flip.to)}`).join(", ");
+    const todo = pending
+      .map(({ flip }) => `set ${plan.flags[flip.flag]?.key ?? flip.flag} to ${formatSetting(flip.to)}`)
+      .join(", ");
     const fault = world.storeFault === undefined ? "" : ` (${world.storeFault})`;
     const summary = `${plan.rollout}: not read back after ${formatDuration(UNVERIFIED_PAGE_MS)}${fault}. By hand: ${todo}. Belay keeps trying.`;
     return page(state, `${state.run}.unverified.${rollback.seq}`, "P1", summary);
   }
   if (rollback.offAt === undefined) return [{ kind: "rollback_off" }];
   const unseen = unseenFlags(plan, state, world);
-  if (unseen.length === 0) return [{ kind: "rollback_confirmed", seenBy: plan.hasView ? "service" : "store" }];
+  if (unseen.length === 0)
+    return [{ kind: "rollback_confirmed", seenBy: plan.hasView ? "service" : "store" }];
   const patience = VIEW_PATIENCE_MS + plan.provider.restartMs;
   return now.steady - rollback.offAt < patience ? NONE : [{ kind: "rollback_confirmed", seenBy: "store" }];
 }
@@ -180,13 +217,19 @@ function onUnseen(plan: Plan, state: State, world: World, now: Now): readonly Ro
 /** Steady ms at which a look may end well: the guard's window, one scrape and two polls after the service's OFF. */
 export function lookUntil(plan: Plan, state: State): number {
   const from = state.rollback?.confirmedAt ?? state.epoch.at;
-  return watchedGuards(plan, state).reduce((most, guard) => Math.max(most, from + guard.windowMs + plan.scrapeMs + 2 * guard.intervalMs), from);
+  return watchedGuards(plan, state).reduce(
+    (most, guard) => Math.max(most, from + guard.windowMs + plan.scrapeMs + 2 * guard.intervalMs),
+    from,
+  );
 }
 
 /** While looking: recovered, or still breaching and on to what `unwind` says. */
 export function onLooking(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   const worst = worstBreach(plan, state, world);
-  if (worst !== undefined && (worst.guard.consequence === "rollback" || worst.guard.consequence === "emergency")) {
+  if (
+    worst !== undefined &&
+    (worst.guard.consequence === "rollback" || worst.guard.consequence === "emergency")
+  ) {
     return afterFailedLook(plan, state, world, worst);
   }
   const unseen = onUnseen(plan, state, world, now);
@@ -200,13 +243,21 @@ export function onLooking(plan: Plan, state: State, world: World, now: Now): rea
     const shown = deciding[0] === undefined ? undefined : verdicts[0];
     return recovered(plan, state, causeGuard, shown);
   }
-  const blind = deciding.find((guard) => isBlind(plan, world, guard, judgementOf(plan, state, world, guard), now.steady));
-  if (blind === undefined || now.steady - (state.rollback?.confirmedAt ?? now.steady) < plan.blindAfterMs) return NONE;
+  const blind = deciding.find((guard) =>
+    isBlind(plan, world, guard, judgementOf(plan, state, world, guard), now.steady),
+  );
+  if (blind === undefined || now.steady - (state.rollback?.confirmedAt ?? now.steady) < plan.blindAfterMs)
+    return NONE;
   const summary = `${plan.rollout}: flags are off, but guard ${blind.name} gives no evidence that production recovered. Look yourself.`;
   return page(state, `${state.run}.look_blind.${state.epoch.at}`, "P1", summary);
 }
 
-function recovered(plan: Plan, state: State, guard: string | undefined, shown: Judgement | undefined): readonly RolloutEvent[] {
+function recovered(
+  plan: Plan,
+  state: State,
+  guard: string | undefined,
+  shown: Judgement | undefined,
+): readonly RolloutEvent[] {
   const done: RolloutEvent = {
     kind: "recovered",
     ...(guard === undefined ? {} : { guard }),
@@ -214,7 +265,15 @@ function recovered(plan: Plan, state: State, guard: string | undefined, shown: J
   };
   if (newestUndoable(plan, state) < 0) return [done, { kind: "rolled_back" }];
   const flags = state.rollback?.flags.join(", ") ?? "";
-  return [done, { kind: "held", reason: "rolled_back", detail: `${flags} rolled back; unlock and enable to try again`, by: BELAY }];
+  return [
+    done,
+    {
+      kind: "held",
+      reason: "rolled_back",
+      detail: `${flags} rolled back; unlock and enable to try again`,
+      by: BELAY,
+    },
+  ];
 }
 
 function afterFailedLook(plan: Plan, state: State, world: World, worst: Breached): readonly RolloutEvent[] {
@@ -228,7 +287,10 @@ function afterFailedLook(plan: Plan, state: State, world: World, worst: Breached
     if (next !== undefined) return [failed, next];
   }
   const flags = state.rollback?.flags.join(", ") ?? "the flag";
-  const left = newest < 0 ? "Nothing that this rollout turned on is left on." : `Still on: ${stagesOn(plan, state).join(", ")}.`;
+  const left =
+    newest < 0
+      ? "Nothing that this rollout turned on is left on."
+      : `Still on: ${stagesOn(plan, state).join(", ")}.`;
   const summary = `${plan.rollout}: ${flags} off and ${worst.guard.name} still breaches (${detail}): this flag was not the cause. ${left}`;
   return [
     failed,
@@ -238,7 +300,9 @@ function afterFailedLook(plan: Plan, state: State, world: World, worst: Breached
 }
 
 function stagesOn(plan: Plan, state: State): readonly string[] {
-  return plan.stages.filter((stage, index) => isBegun(state.stages[index]) && isUndoable(stage)).map((stage) => stage.name);
+  return plan.stages
+    .filter((stage, index) => isBegun(state.stages[index]) && isUndoable(stage))
+    .map((stage) => stage.name);
 }
 
 /**
@@ -247,18 +311,30 @@ function stagesOn(plan: Plan, state: State): readonly string[] {
  */
 export function onComeback(state: State, world: World): readonly RolloutEvent[] {
   for (const [flag, fs] of Object.entries(state.flips)) {
-    if (fs.direction !== "backward" || fs.verifiedAt === undefined || state.overridden[flag] !== undefined) continue;
+    if (fs.direction !== "backward" || fs.verifiedAt === undefined || state.overridden[flag] !== undefined)
+      continue;
     const reading = world.readings[flag];
-    if (reading === undefined || reading.at <= fs.verifiedAt || sameSetting(reading.setting, fs.flip.to)) continue;
+    if (reading === undefined || reading.at <= fs.verifiedAt || sameSetting(reading.setting, fs.flip.to))
+      continue;
     if (isOwnLateWrite(state, fs, reading.intent, reading.at)) {
-      const flip: Flip = { flag, from: reading.setting, to: fs.flip.to, intent: `${state.run}.${state.revision + 1}.${flag}` };
+      const flip: Flip = {
+        flag,
+        from: reading.setting,
+        to: fs.flip.to,
+        intent: `${state.run}.${state.revision + 1}.${flag}`,
+      };
       return [{ kind: "flip_corrected", flip }];
     }
     const found = `${flag} is ${formatSetting(reading.setting)}, Belay had set it ${formatSetting(fs.flip.to)}`;
     return [
       { kind: "drift_found", flag, expected: fs.flip.to, found: reading.setting, direction: "ahead" },
       { kind: "held", reason: "drift", detail: `${found}; somebody turned it on`, by: BELAY },
-      ...page(state, `${state.run}.drift.${flag}.${reading.version}`, "P1", `${state.rollout}: ${found}; somebody turned it on`),
+      ...page(
+        state,
+        `${state.run}.drift.${flag}.${reading.version}`,
+        "P1",
+        `${state.rollout}: ${found}; somebody turned it on`,
+      ),
     ];
   }
   return NONE;

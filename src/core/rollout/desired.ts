@@ -70,14 +70,19 @@ export interface Write {
  * written until it is read back, also blindly when the flag cannot be read. A forward wish is written only before its `writeBy`, on a reading
  * that is still at the version on which it was decided.
  */
-export function neededWrites(wishes: readonly Wish[], readings: Readonly<Record<string, Reading | undefined>>, now: number): readonly Write[] {
+export function neededWrites(
+  wishes: readonly Wish[],
+  readings: Readonly<Record<string, Reading | undefined>>,
+  now: number,
+): readonly Write[] {
   const writes: Write[] = [];
   for (const wish of wishes) {
     const reading = readings[wish.flag];
     const { flag, setting, intent, direction } = wish;
     if (wish.verified) continue;
     if (direction === "backward") {
-      if (reading === undefined || !sameSetting(reading.setting, setting) || !reading.effective) writes.push({ flag, setting, intent, direction });
+      if (reading === undefined || !sameSetting(reading.setting, setting) || !reading.effective)
+        writes.push({ flag, setting, intent, direction });
       continue;
     }
     if (reading === undefined || wish.version === undefined) continue;

@@ -19,14 +19,12 @@ import {
   stageAt,
   substageAt,
 } from "./state.ts";
-import { judgementOf, serviceShows, storeShows, watchedGuards, type World } from "./world.ts";
+import { judgementOf, serviceShows, storeShows, type World, watchedGuards } from "./world.ts";
 
 /** A forward write must begin within this time of its decision. */
 export const WRITE_BY_MS = 5 * SECOND;
 /** An approval serves one stage and lapses after this time. */
 export const APPROVAL_MS = 15 * MINUTE;
-/** Soak progress is journaled at most this often. */
-export const PROGRESS_EVERY_MS = MINUTE;
 
 const NONE: readonly RolloutEvent[] = [];
 
@@ -59,21 +57,26 @@ function wait(code: WaitCode, detail: string, until?: number): Next {
   return until === undefined ? { kind: "wait", code, detail } : { kind: "wait", code, detail, until };
 }
 
-type Step = { readonly kind: "complete" } | { readonly kind: "stage"; readonly stage: number; readonly substage: number };
+type Step =
+  | { readonly kind: "complete" }
+  | { readonly kind: "stage"; readonly stage: number; readonly substage: number };
 
 /** What may start next when it becomes due. Total over live states; the engine calls it on every tick through `decide`. */
 export function nextForward(plan: Plan, state: State, world: World, now: Now): Next {
-  if (state.phase === "rolling_back" || state.phase === "looking") return wait(state.phase, "going back comes first");
+  if (state.phase === "rolling_back" || state.phase === "looking")
+    return wait(state.phase, "going back comes first");
   if (state.phase !== "walking") return wait("ended", `the rollout is ${state.phase}`);
   const [hold] = state.holds;
   if (hold !== undefined) return wait("held", `${hold.reason}: ${hold.detail}`);
-  if (state.review !== undefined) return wait("review", `${stageAt(plan, state.review.stage).name} waits for its sign-off`);
+  if (state.review !== undefined)
+    return wait("review", `${stageAt(plan, state.review.stage).name} waits for its sign-off`);
   const step = nextStep(plan, state, now);
   if (step.kind === "wait") return step;
   if (step.kind === "complete") return { kind: "go", events: [{ kind: "completed" }] };
   const due = isDue(plan, state, step, now);
   if (due !== undefined) return due;
-  if (stageAt(plan, step.stage).review !== undefined) return { kind: "go", events: [{ kind: "review_opened", stage: step.stage }] };
+  if (stageAt(plan, step.stage).review !== undefined)
+    return { kind: "go", events: [{ kind: "review_opened", stage: step.stage }] };
   return throughGates(plan, state, world, now, step);
 }
 
@@ -82,20 +85,28 @@ function nextStep(plan: Plan, state: State, now: Now): Step | Extract<Next, { ki
   if (newest < 0) return { kind: "stage", stage: state.first, substage: 0 };
   const stage = state.stages[newest];
   const name = stageAt(plan, newest).name;
-  if (stage?.status === "enabling") return { kind: "wait", code: "enabling", detail: `${name} is being read back` };
+  if (stage?.status === "enabling")
+    return { kind: "wait", code: "enabling", detail: `${name} is being read back` };
   if (stage?.status !== "passed") {
     const left = Math.max(0, soakNeededMs(plan, state, newest) - (stage?.soakedMs ?? 0));
     const until = (stage?.creditedTo ?? now.steady) + left;
-    return { kind: "wait", code: "soaking", detail: `${name} soaks, ${formatDuration(Math.max(0, until - now.steady))} left`, until };
+    return {
+      kind: "wait",
+      code: "soaking",
+      detail: `${name} soaks, ${formatDuration(Math.max(0, until - now.steady))} left`,
+      until,
+    };
   }
-  if (stage.substage + 1 < stageAt(plan, newest).substages.length) return { kind: "stage", stage: newest, substage: stage.substage + 1 };
+  if (stage.substage + 1 < stageAt(plan, newest).substages.length)
+    return { kind: "stage", stage: newest, substage: stage.substage + 1 };
   return newest >= state.end ? { kind: "complete" } : { kind: "stage", stage: newest + 1, substage: 0 };
 }
 
 /** Undefined when the step is due; otherwise what it waits for. */
 function isDue(plan: Plan, state: State, step: Extract<Step, { kind: "stage" }>, now: Now): Next | undefined {
   const { name } = stageAt(plan, step.stage);
-  if (state.stages[step.stage]?.status === "undone") return wait("latched", `${name} was rolled back and is locked`);
+  if (state.stages[step.stage]?.status === "undone")
+    return wait("latched", `${name} was rolled back and is locked`);
   const early = state.stages[newestStage(state)]?.cut === true;
   const planned = plannedAt(plan, state, step.stage, now.steady);
   if (step.substage === 0 && !early && now.steady < planned) {
@@ -108,12 +119,19 @@ function isDue(plan: Plan, state: State, step: Extract<Step, { kind: "stage" }>,
   return undefined;
 }
 
-function throughGates(plan: Plan, state: State, world: World, now: Now, step: Extract<Step, { kind: "stage" }>): Next {
+function throughGates(
+  plan: Plan,
+  state: State,
+  world: World,
+  now: Now,
+  step: Extract<Step, { kind: "stage" }>,
+): Next {
   const stage = stageAt(plan, step.stage);
   const flags = flagsOfStage(stage);
   if (pendingBackward(state).length > 0) return wait("flag_store", "flags are still being taken back");
   const latched = flags.find((flag) => state.latched[flag] !== undefined);
-  if (latched !== undefined) return wait("latched", `${latched} is locked: ${state.latched[latched]?.because ?? ""}`);
+  if (latched !== undefined)
+    return wait("latched", `${latched} is locked: ${state.latched[latched]?.because ?? ""}`);
   const missing = missingRequirement(plan, state, world, step.stage);
   if (missing !== undefined) return wait("requires", missing);
   const asked = baselineGate(plan, state, world, step.stage);
@@ -153,7 +171,8 @@ function baselineGate(plan: Plan, state: State, world: World, index: number): Ne
   });
   if (live.length === 0) return undefined;
   const flags = live.map((item) => item.flag);
-  if (state.baselineAsk !== undefined) return wait("baseline_ask", `the baseline would turn off ${flags.join(", ")}, which people use now`);
+  if (state.baselineAsk !== undefined)
+    return wait("baseline_ask", `the baseline would turn off ${flags.join(", ")}, which people use now`);
   return { kind: "go", events: [{ kind: "baseline_asked", stage: index, flags }] };
 }
 
@@ -162,7 +181,10 @@ function approvalGate(state: State, index: number, from: string, now: Now): Next
   if (approval?.stage === index && approval.approvedBy !== undefined) return undefined;
   if (approval?.stage === index) return wait("approval", `waits for approval by ${from}`, approval.expiresAt);
   const expiresAt = now.steady + APPROVAL_MS;
-  return { kind: "go", events: [{ kind: "approval_requested", stage: index, from, requester: state.requester, expiresAt }] };
+  return {
+    kind: "go",
+    events: [{ kind: "approval_requested", stage: index, from, requester: state.requester, expiresAt }],
+  };
 }
 
 /** The stage that a forward step would touch next; the present one while it has substages left. */
@@ -176,7 +198,10 @@ export function upcomingStage(plan: Plan, state: State): number {
 /** Guards asked before stage `index` starts: those watched now and those of the stage itself, except expectations of what is not on yet. */
 export function guardsBefore(plan: Plan, state: State, index: number): readonly Guard[] {
   const now = watchedGuards(plan, state);
-  return [...now, ...guardsFor(plan, index).filter((guard) => guard.kind !== "expect" && !now.includes(guard))];
+  return [
+    ...now,
+    ...guardsFor(plan, index).filter((guard) => guard.kind !== "expect" && !now.includes(guard)),
+  ];
 }
 
 /** Undefined when every guard passed just now and every flag of the stage was read just now; otherwise what is lacking. */
@@ -186,7 +211,8 @@ function freshEvidence(plan: Plan, state: State, world: World, now: Now, index: 
     const judgement = judgementOf(plan, state, world, guard);
     if (guard.kind === "expect" && judgement.met) continue;
     if (judgement.reason === "not_asked") stale = true;
-    else if (judgement.verdict !== "pass") return wait(blames(judgement), `${guard.name}: ${judgement.detail ?? judgement.verdict}`);
+    else if (judgement.verdict !== "pass")
+      return wait(blames(judgement), `${guard.name}: ${judgement.detail ?? judgement.verdict}`);
     if (now.steady - judgement.at > plan.queryTimeoutMs) stale = true;
   }
   for (const flag of flagsOfStage(stageAt(plan, index))) {
@@ -201,15 +227,34 @@ function blames(judgement: Judgement): WaitCode {
   return judgement.verdict === "no_evidence" || judgement.verdict === "provider_down" ? "blind" : "guard";
 }
 
-function startOf(plan: Plan, state: State, world: World, now: Now, step: Extract<Step, { kind: "stage" }>): RolloutEvent {
+function startOf(
+  plan: Plan,
+  state: State,
+  world: World,
+  now: Now,
+  step: Extract<Step, { kind: "stage" }>,
+): RolloutEvent {
   const flips = substageAt(plan, step.stage, step.substage).set.map(({ flag, setting }): Flip => {
     const reading = world.readings[flag];
     const intent = `${state.run}.${state.revision + 1}.${flag}`;
-    return { flag, from: reading?.setting ?? OFF, to: setting, intent, ...(reading === undefined ? {} : { version: reading.version }) };
+    return {
+      flag,
+      from: reading?.setting ?? OFF,
+      to: setting,
+      intent,
+      ...(reading === undefined ? {} : { version: reading.version }),
+    };
   });
   const patience = Math.max(15 * SECOND, 2 * plan.provider.flipMs + plan.provider.restartMs);
   const { stage, substage } = step;
-  return { kind: "stage_started", stage, substage, flips, writeBy: now.steady + WRITE_BY_MS, verifyBy: now.steady + patience };
+  return {
+    kind: "stage_started",
+    stage,
+    substage,
+    flips,
+    writeBy: now.steady + WRITE_BY_MS,
+    verifyBy: now.steady + patience,
+  };
 }
 
 /** While a stage is being enabled: marks flips read back, starts the soak when all are, withdraws the stage when they do not come or somebody interferes. */
@@ -219,26 +264,46 @@ export function onEnabling(plan: Plan, state: State, world: World, now: Now): re
   if (stage?.status !== "enabling") return NONE;
   const pending = pendingForward(state);
   const seen = pending.filter(
-    ({ flip, at }) => storeShows(world, flip.flag, flip.to, at) && serviceShows(plan, world, flip.flag, flip.to, at),
+    ({ flip, at }) =>
+      storeShows(world, flip.flag, flip.to, at) && serviceShows(plan, world, flip.flag, flip.to, at),
   );
-  if (seen.length > 0) return seen.map(({ flip }) => ({ kind: "flip_verified", flag: flip.flag, intent: flip.intent }));
+  if (seen.length > 0)
+    return seen.map(({ flip }) => ({ kind: "flip_verified", flag: flip.flag, intent: flip.intent }));
   if (pending.length === 0) return baselineOrSoak(plan, state, world, now, index);
   const taken = pending.find(({ flip, at }) => {
     const reading = world.readings[flip.flag];
-    return reading !== undefined && reading.at > at && reading.version !== flip.version && !sameSetting(reading.setting, flip.to);
+    return (
+      reading !== undefined &&
+      reading.at > at &&
+      reading.version !== flip.version &&
+      !sameSetting(reading.setting, flip.to)
+    );
   });
   if (taken !== undefined) {
     const found = world.readings[taken.flip.flag]?.setting ?? OFF;
     const detail = `${taken.flip.flag} was set ${formatSetting(found)} by somebody while ${stageAt(plan, index).name} was starting`;
-    return [withdrawal(plan, state, world, index, detail), { kind: "held", reason: "drift", detail, by: BELAY }];
+    return [
+      withdrawal(plan, state, world, index, detail, taken.flip.flag),
+      { kind: "drift_found", flag: taken.flip.flag, expected: taken.flip.to, found, direction: "back" },
+      { kind: "held", reason: "drift", detail, by: BELAY },
+    ];
   }
   const late = pending.find(({ verifyBy }) => verifyBy !== undefined && now.steady > verifyBy);
   if (late === undefined) return NONE;
   const detail = `${late.flip.flag} was not read back as ${formatSetting(late.flip.to)} in time${world.storeFault === undefined ? "" : ` (${world.storeFault})`}`;
-  return [withdrawal(plan, state, world, index, detail), { kind: "held", reason: "flag_store", detail, by: BELAY }];
+  return [
+    withdrawal(plan, state, world, index, detail),
+    { kind: "held", reason: "flag_store", detail, by: BELAY },
+  ];
 }
 
-function baselineOrSoak(plan: Plan, state: State, world: World, now: Now, index: number): readonly RolloutEvent[] {
+function baselineOrSoak(
+  plan: Plan,
+  state: State,
+  world: World,
+  now: Now,
+  index: number,
+): readonly RolloutEvent[] {
   const pending = pendingBackward(state);
   const unseen = flagsOfStage(stageAt(plan, index)).filter((flag) => {
     const flip = state.flips[flag];
@@ -253,53 +318,27 @@ function baselineOrSoak(plan: Plan, state: State, world: World, now: Now, index:
   return page(state, `${state.run}.baseline.${startedAt}`, "P2", summary);
 }
 
-/** Takes the flips of a stage that is being enabled back to where its substages before left them. */
-function withdrawal(plan: Plan, state: State, world: World, index: number, why: string): RolloutEvent {
+/** Takes the flips of a stage that is being enabled back to where its substages before left them; a flag that a person took over is left to them. */
+function withdrawal(
+  plan: Plan,
+  state: State,
+  world: World,
+  index: number,
+  why: string,
+  taken?: string,
+): RolloutEvent {
   const substage = state.stages[index]?.substage ?? 0;
   const before = substage === 0 ? undefined : substageAt(plan, index, substage - 1);
-  const flips = substageAt(plan, index, substage).set.map(({ flag, setting }): Flip => {
-    const to = before?.set.find((item) => item.flag === flag)?.setting ?? settingUpTo(plan, state, flag, index - 1);
-    return { flag, from: world.readings[flag]?.setting ?? setting, to, intent: `${state.run}.${state.revision + 1}.${flag}` };
+  const ours = substageAt(plan, index, substage).set.filter((item) => item.flag !== taken);
+  const flips = ours.map(({ flag, setting }): Flip => {
+    const to =
+      before?.set.find((item) => item.flag === flag)?.setting ?? settingUpTo(plan, state, flag, index - 1);
+    return {
+      flag,
+      from: world.readings[flag]?.setting ?? setting,
+      to,
+      intent: `${state.run}.${state.revision + 1}.${flag}`,
+    };
   });
   return { kind: "stage_withdrawn", stage: index, why, flips };
-}
-
-/** Soak covered by fresh `pass` of every guard so far, and up to when; expectations do not stop the clock, they are asked at its end. */
-export function soakCredit(plan: Plan, state: State, world: World): { readonly soakedMs: number; readonly creditedTo: number } | undefined {
-  const stage = state.stages[newestFlagStage(plan, state)];
-  if (stage === undefined || stage.status !== "soaking") return undefined;
-  let from = stage.creditedTo;
-  let to = Number.POSITIVE_INFINITY;
-  for (const guard of watchedGuards(plan, state)) {
-    if (guard.kind === "expect") continue;
-    const judgement = judgementOf(plan, state, world, guard);
-    if (judgement.passSince === undefined || judgement.passUntil === undefined) return undefined;
-    from = Math.max(from, judgement.passSince);
-    to = Math.min(to, judgement.passUntil);
-  }
-  if (!Number.isFinite(to) || to <= from) return undefined;
-  return { soakedMs: stage.soakedMs + to - from, creditedTo: to };
-}
-
-/** While a stage soaks: passed when the soak is covered and every expectation met; otherwise progress, once a minute. */
-export function onSoaking(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
-  const index = newestFlagStage(plan, state);
-  const stage = state.stages[index];
-  if (stage === undefined || stage.status !== "soaking" || state.stoppedSince !== undefined) return NONE;
-  const credit = soakCredit(plan, state, world);
-  if (credit === undefined) return NONE;
-  const unmet = watchedGuards(plan, state).some((guard) => guard.kind === "expect" && !judgementOf(plan, state, world, guard).met);
-  if (credit.soakedMs >= soakNeededMs(plan, state, index) && !unmet) {
-    return [{ kind: "soak_passed", stage: index, substage: stage.substage, soakedMs: Math.round(credit.soakedMs) }];
-  }
-  if (credit.creditedTo - stage.creditedTo < PROGRESS_EVERY_MS) return NONE;
-  return [{ kind: "soak_progress", stage: index, soakedMs: Math.round(credit.soakedMs), creditedTo: credit.creditedTo }];
-}
-
-/** Progress made so far as an event, to be journaled before the clock stops. */
-export function bankProgress(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
-  if (state.stoppedSince !== undefined) return NONE;
-  const credit = soakCredit(plan, state, world);
-  const stage = newestFlagStage(plan, state);
-  return credit === undefined ? NONE : [{ kind: "soak_progress", stage, soakedMs: Math.round(credit.soakedMs), creditedTo: credit.creditedTo }];
 }

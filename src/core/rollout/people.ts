@@ -4,9 +4,18 @@ import { flagsOfStage, leastSoakMs, type Plan } from "../plan.ts";
 import { type Offer, type Refusal, refuse } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
 import { byHandFlags, planRollback } from "./backward.ts";
-import { bankProgress, nextForward } from "./forward.ts";
-import { guardsFor, isLive, newestFlagStage, newestStage, newestUndoable, type State, stageAt } from "./state.ts";
-import { judgementOf, watchedGuards, type World } from "./world.ts";
+import { nextForward } from "./forward.ts";
+import { bankProgress } from "./soak.ts";
+import {
+  guardsFor,
+  isLive,
+  newestFlagStage,
+  newestStage,
+  newestUndoable,
+  type State,
+  stageAt,
+} from "./state.ts";
+import { judgementOf, type World, watchedGuards } from "./world.ts";
 
 /** What one person asks of one rollout run. `to` of a rollback is the index of the newest stage that stays (-1: none). */
 export type Ask =
@@ -53,9 +62,18 @@ export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: W
     default:
       break;
   }
-  if (state.phase === "stuck") return refuse("stuck", `${state.run} is quarantined after an internal error; only rollback works on it.`, [rollbackAll(state)]);
+  if (state.phase === "stuck")
+    return refuse(
+      "stuck",
+      `${state.run} is quarantined after an internal error; only rollback works on it.`,
+      [rollbackAll(state)],
+    );
   if (!isLive(state)) return refuse("not_live", `${state.rollout} (${state.run}) has ended: ${state.phase}.`);
-  if (!asker.operator && ask.kind !== "approve") return refuse("not_authorised", `${ask.kind} needs an operator. Hold and rollback are open to everyone here.`);
+  if (!asker.operator && ask.kind !== "approve")
+    return refuse(
+      "not_authorised",
+      `${ask.kind} needs an operator. Hold and rollback are open to everyone here.`,
+    );
   switch (ask.kind) {
     case "set_end":
       return onSetEnd(plan, state, ask.end, asker.actor);
@@ -75,42 +93,78 @@ export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: W
 }
 
 function rollbackAll(state: State): Offer {
-  return { label: "Roll back all", command: `rollout rollback all run=${state.run}`, style: "danger", confirm: "Take back everything this rollout turned on?" };
+  return {
+    label: "Roll back all",
+    command: `rollout rollback all run=${state.run}`,
+    style: "danger",
+    confirm: "Take back everything this rollout turned on?",
+  };
 }
 
-function onRollbackAsk(plan: Plan, state: State, ask: Extract<Ask, { kind: "rollback" }>, asker: Asker, world: World): Outcome {
+function onRollbackAsk(
+  plan: Plan,
+  state: State,
+  ask: Extract<Ask, { kind: "rollback" }>,
+  asker: Asker,
+  world: World,
+): Outcome {
   const newest = newestUndoable(plan, state);
   const to = ask.to === "newest" ? newest - 1 : ask.to;
   const name = state.rollout;
   if (!isLive(state) && state.phase !== "stuck") {
-    return refuse("not_live", `${name} (${state.run}) has ended (${state.phase}); there is nothing live to roll back.`);
+    return refuse(
+      "not_live",
+      `${name} (${state.run}) has ended (${state.phase}); there is nothing live to roll back.`,
+    );
   }
   if (newest < 0 || newest <= to) {
-    if (state.phase === "rolling_back" || state.phase === "looking") return already(`${name} is already going back: ${state.rollback?.flags.join(", ") ?? ""}.`);
+    if (state.phase === "rolling_back" || state.phase === "looking")
+      return already(`${name} is already going back: ${state.rollback?.flags.join(", ") ?? ""}.`);
     return refuse("nothing_to_undo", `Nothing that ${name} turned on is on.`);
   }
   if (ask.to === "newest" && state.phase === "rolling_back") {
     const offers = [rollbackAll(state)];
     return already(`${state.rollback?.flags.join(", ") ?? name} is already being taken back.`, offers);
   }
-  const byHand = plan.stages.flatMap((_, index) => (index > to && index <= newest ? byHandFlags(plan, index) : []));
+  const byHand = plan.stages.flatMap((_, index) =>
+    index > to && index <= newest ? byHandFlags(plan, index) : [],
+  );
   if (byHand.length > 0 && !asker.operator) {
-    return refuse("not_authorised", `${byHand.join(", ")} wrote data that older code cannot read; an operator must take it back. On-call is paged.`);
+    return refuse(
+      "not_authorised",
+      `${byHand.join(", ")} wrote data that older code cannot read; an operator must take it back. On-call is paged.`,
+    );
   }
   const cause = { kind: "person" as const, ...(ask.because === undefined ? {} : { because: ask.because }) };
   const started = planRollback(plan, state, world, to, cause, asker.actor);
-  if (started === undefined || started.kind !== "rollback_started") return refuse("nothing_to_undo", `Nothing that ${name} turned on is on.`);
+  if (started === undefined || started.kind !== "rollback_started")
+    return refuse("nothing_to_undo", `Nothing that ${name} turned on is on.`);
   const flags = started.flips.map((flip) => flip.flag).join(", ");
   return done([started], `Rolling back ${flags}.`);
 }
 
-function onHoldAsk(plan: Plan, state: State, because: string | undefined, asker: Asker, world: World): Outcome {
+function onHoldAsk(
+  plan: Plan,
+  state: State,
+  because: string | undefined,
+  asker: Asker,
+  world: World,
+): Outcome {
   if (!isLive(state)) return refuse("not_live", `${state.rollout} (${state.run}) has ended: ${state.phase}.`);
   const hold = state.holds.find((one) => one.reason === "person");
   const resume = { label: "Resume", command: `rollout resume run=${state.run}` };
-  if (hold !== undefined) return already(`${state.rollout} is already held by a person: ${hold.detail}.`, [resume]);
-  const held: RolloutEvent = { kind: "held", reason: "person", detail: because ?? "asked to hold", by: asker.actor };
-  return done([...bankProgress(plan, state, world), held], `Holding ${state.rollout}: no forward step; guards still judge and a breach still rolls back.`);
+  if (hold !== undefined)
+    return already(`${state.rollout} is already held by a person: ${hold.detail}.`, [resume]);
+  const held: RolloutEvent = {
+    kind: "held",
+    reason: "person",
+    detail: because ?? "asked to hold",
+    by: asker.actor,
+  };
+  return done(
+    [...bankProgress(plan, state, world), held],
+    `Holding ${state.rollout}: no forward step; guards still judge and a breach still rolls back.`,
+  );
 }
 
 function onUnlock(state: State, flags: readonly string[], because: string, asker: Asker): Outcome {
@@ -120,30 +174,46 @@ function onUnlock(state: State, flags: readonly string[], because: string, asker
   if (state.phase === "rolling_back" || state.phase === "looking") {
     return refuse("rolling_back", `${state.rollout} is still going back; unlock when it has recovered.`);
   }
-  return done([{ kind: "unlatched", flags: locked, by: asker.actor, because }], `Unlocked ${locked.join(", ")}. Nothing was turned on.`);
+  return done(
+    [{ kind: "unlatched", flags: locked, by: asker.actor, because }],
+    `Unlocked ${locked.join(", ")}. Nothing was turned on.`,
+  );
 }
 
 function onSetEnd(plan: Plan, state: State, end: number, by: Actor): Outcome {
   const { name } = stageAt(plan, end);
   if (end < state.first) {
     const first = stageAt(plan, state.first).name;
-    return refuse("stage_order", `${state.rollout} (${state.run}) began at ${first}; ${name} comes before it. Stop this run first, then enable ${name}.`);
+    return refuse(
+      "stage_order",
+      `${state.rollout} (${state.run}) began at ${first}; ${name} comes before it. Stop this run first, then enable ${name}.`,
+    );
   }
   const latched = flagsOfStage(stageAt(plan, end)).find((flag) => state.latched[flag] !== undefined);
   if (latched !== undefined) return latchedRefusal(state, latched, name);
   const after = state.holds.filter((hold) => hold.reason === "rolled_back");
   const blocking = state.holds.find((hold) => hold.reason !== "rolled_back");
   if (blocking !== undefined) return heldRefusal(state, blocking.reason, blocking.detail);
-  if (state.phase !== "walking") return refuse("rolling_back", `${state.rollout} is going back; enable again when it has recovered and is unlocked.`);
+  if (state.phase !== "walking")
+    return refuse(
+      "rolling_back",
+      `${state.rollout} is going back; enable again when it has recovered and is unlocked.`,
+    );
   const events: RolloutEvent[] = [];
   if (after.length > 0) events.push({ kind: "resumed", reasons: ["rolled_back"], by });
-  if (state.end !== end || events.length > 0) events.push({ kind: "end_set", end: Math.max(end, newestStage(state)), by });
-  return events.length === 0 ? already(`${state.rollout} already runs up to ${name}.`) : done(events, `${state.rollout} will go up to ${name}.`);
+  if (state.end !== end || events.length > 0)
+    events.push({ kind: "end_set", end: Math.max(end, newestStage(state)), by });
+  return events.length === 0
+    ? already(`${state.rollout} already runs up to ${name}.`)
+    : done(events, `${state.rollout} will go up to ${name}.`);
 }
 
 function latchedRefusal(state: State, flag: string, name: string): Refusal {
   const why = state.latched[flag]?.because ?? "";
-  return refuse("latched", `${name} was rolled back (${why}) and is locked. When the cause is fixed: \`/rollout unlock ${name} because "..."\`, then enable it again.`);
+  return refuse(
+    "latched",
+    `${name} was rolled back (${why}) and is locked. When the cause is fixed: \`/rollout unlock ${name} because "..."\`, then enable it again.`,
+  );
 }
 
 function heldRefusal(state: State, reason: HoldReason, detail: string): Refusal {
@@ -153,21 +223,31 @@ function heldRefusal(state: State, reason: HoldReason, detail: string): Refusal 
 }
 
 function onResume(plan: Plan, state: State, by: Actor, world: World): Outcome {
-  if (state.phase !== "walking") return refuse("rolling_back", `${state.rollout} is going back; it cannot be resumed now.`);
+  if (state.phase !== "walking")
+    return refuse("rolling_back", `${state.rollout} is going back; it cannot be resumed now.`);
   const mine = state.holds.filter((hold) => hold.reason !== "blind" && hold.reason !== "expectation");
   if (mine.length === 0) {
     const [hold] = state.holds;
     if (hold === undefined) return already(`${state.rollout} is not held.`);
-    return refuse("blind", `${state.rollout} is held (${hold.reason}): ${hold.detail}. It resumes by itself with fresh evidence.`);
+    return refuse(
+      "blind",
+      `${state.rollout} is held (${hold.reason}): ${hold.detail}. It resumes by itself with fresh evidence.`,
+    );
   }
   const latched = Object.keys(state.latched)[0];
   if (latched !== undefined && mine.some((hold) => hold.reason === "rolled_back")) {
     const index = plan.stages.findIndex((stage) => flagsOfStage(stage).includes(latched));
     return latchedRefusal(state, latched, plan.stages[index]?.name ?? latched);
   }
-  const breaching = watchedGuards(plan, state).find((guard) => judgementOf(plan, state, world, guard).verdict === "breach");
+  const breaching = watchedGuards(plan, state).find(
+    (guard) => judgementOf(plan, state, world, guard).verdict === "breach",
+  );
   if (breaching !== undefined) {
-    return refuse("guard", `guard ${breaching.name} is in breach (${judgementOf(plan, state, world, breaching).detail ?? ""}).`, [rollbackAll(state)]);
+    return refuse(
+      "guard",
+      `guard ${breaching.name} is in breach (${judgementOf(plan, state, world, breaching).detail ?? ""}).`,
+      [rollbackAll(state)],
+    );
   }
   const reasons = mine.map((hold) => hold.reason);
   const left = state.holds.length > mine.length ? " It stays held until evidence is fresh again." : "";
@@ -177,7 +257,10 @@ function onResume(plan: Plan, state: State, by: Actor, world: World): Outcome {
 function onAdvance(plan: Plan, state: State, by: Actor, world: World, now: Now): Outcome {
   const { baselineAsk } = state;
   if (baselineAsk !== undefined && !baselineAsk.confirmed) {
-    return done([{ kind: "baseline_confirmed", stage: baselineAsk.stage, by }], `The baseline will turn off ${baselineAsk.flags.join(", ")}.`);
+    return done(
+      [{ kind: "baseline_confirmed", stage: baselineAsk.stage, by }],
+      `The baseline will turn off ${baselineAsk.flags.join(", ")}.`,
+    );
   }
   const next = nextForward(plan, state, world, now);
   if (next.kind !== "wait") return already(`the next step of ${state.rollout} is due and starts now.`);
@@ -185,14 +268,21 @@ function onAdvance(plan: Plan, state: State, by: Actor, world: World, now: Now):
   switch (next.code) {
     case "soaking":
     case "planned_time": {
-      if (index < 0) return refuse("nothing_to_advance", `${state.rollout} has not begun; start it without \`at=\` to begin now.`);
+      if (index < 0)
+        return refuse(
+          "nothing_to_advance",
+          `${state.rollout} has not begun; start it without \`at=\` to begin now.`,
+        );
       if (state.stages[index]?.cut === true) return already(`${state.rollout} already advances early.`);
       const least = leastSoakMs(guardsFor(plan, newestFlagStage(plan, state)), plan.scrapeMs);
       const note = `Advancing ${state.rollout} early: as soon as ${formatDuration(least)} of fresh passing evidence is in, and every gate is open.`;
       return done([...bankProgress(plan, state, world), { kind: "advance_asked", stage: index, by }], note);
     }
     case "approval":
-      return refuse("awaiting_approval", `${state.rollout} ${next.detail}; an approver who did not ask must press Approve.`);
+      return refuse(
+        "awaiting_approval",
+        `${state.rollout} ${next.detail}; an approver who did not ask must press Approve.`,
+      );
     case "review":
       return refuse("awaiting_sign_off", `${next.detail}: \`/rollout signoff go\` or \`no-go\`.`);
     case "latched":
@@ -214,23 +304,48 @@ function onAdvance(plan: Plan, state: State, by: Actor, world: World, now: Now):
 function onExtend(plan: Plan, state: State, ms: number, by: Actor): Outcome {
   const index = newestFlagStage(plan, state);
   const stage = state.stages[index];
-  if (stage === undefined || (stage.status !== "soaking" && stage.status !== "passed") || state.phase !== "walking") {
+  if (
+    stage === undefined ||
+    (stage.status !== "soaking" && stage.status !== "passed") ||
+    state.phase !== "walking"
+  ) {
     return refuse("nothing_to_advance", `${state.rollout} has no soaking stage to extend.`);
   }
-  return done([{ kind: "extended", stage: index, ms, by }], `${stageAt(plan, index).name} soaks ${formatDuration(ms)} longer.`);
+  return done(
+    [{ kind: "extended", stage: index, ms, by }],
+    `${stageAt(plan, index).name} soaks ${formatDuration(ms)} longer.`,
+  );
 }
 
 function onStop(plan: Plan, state: State, ask: Extract<Ask, { kind: "stop" }>, by: Actor): Outcome {
-  if (state.phase === "rolling_back") return refuse("rolling_back", `${state.rollout} is going back; stop it when the flags are off.`);
-  const on = plan.stages.filter((_, index) => index <= newestUndoable(plan, state) && state.stages[index]?.status !== "undone" && !stageAt(plan, index).baseline);
+  if (state.phase === "rolling_back")
+    return refuse("rolling_back", `${state.rollout} is going back; stop it when the flags are off.`);
+  const on = plan.stages.filter(
+    (_, index) =>
+      index <= newestUndoable(plan, state) &&
+      state.stages[index]?.status !== "undone" &&
+      !stageAt(plan, index).baseline,
+  );
   if (!ask.confirmed && on.length > 0) {
     const names = on.map((stage) => stage.name).join(", ");
     return already(`Stopping ends the rollout and its guards. ${names} would stay ON and unwatched. Which?`, [
-      { label: "Roll back", command: `rollout rollback all run=${state.run}`, style: "danger", confirm: `Take back ${names}?` },
-      { label: "Stop, leave ON", command: `rollout stop run=${state.run} --leave-on`, confirm: `End the rollout and leave ${names} ON, unwatched?` },
+      {
+        label: "Roll back",
+        command: `rollout rollback all run=${state.run}`,
+        style: "danger",
+        confirm: `Take back ${names}?`,
+      },
+      {
+        label: "Stop, leave ON",
+        command: `rollout stop run=${state.run} --leave-on`,
+        confirm: `End the rollout and leave ${names} ON, unwatched?`,
+      },
     ]);
   }
-  return done([{ kind: "stopped", by, ...(ask.because === undefined ? {} : { because: ask.because }) }], `Stopped ${state.rollout}; flags stay as they are.`);
+  return done(
+    [{ kind: "stopped", by, ...(ask.because === undefined ? {} : { because: ask.because }) }],
+    `Stopped ${state.rollout}; flags stay as they are.`,
+  );
 }
 
 function sameActor(a: Actor, b: Actor): boolean {
@@ -242,17 +357,33 @@ function onApprove(plan: Plan, state: State, asker: Asker, now: Now): Outcome {
   if (approval === undefined) return refuse("nothing_to_approve", `${state.rollout} waits for no approval.`);
   const { name } = stageAt(plan, approval.stage);
   if (approval.approvedBy !== undefined) return already(`${name} is already approved.`);
-  if (now.steady >= approval.expiresAt) return refuse("approval_expired", `the approval for ${name} has lapsed; \`/rollout resume\` asks again.`);
-  if (sameActor(asker.actor, approval.requester)) return refuse("own_request", `you asked for ${name}; another approver of ${approval.from} must press Approve.`);
-  if (!asker.groups.includes(approval.from)) return refuse("not_authorised", `${name} needs an approver of ${approval.from}.`);
+  if (now.steady >= approval.expiresAt)
+    return refuse("approval_expired", `the approval for ${name} has lapsed; \`/rollout resume\` asks again.`);
+  if (sameActor(asker.actor, approval.requester))
+    return refuse(
+      "own_request",
+      `you asked for ${name}; another approver of ${approval.from} must press Approve.`,
+    );
+  if (!asker.groups.includes(approval.from))
+    return refuse("not_authorised", `${name} needs an approver of ${approval.from}.`);
   return done([{ kind: "approved", stage: approval.stage, by: asker.actor }], `Approved ${name}.`);
 }
 
 function onSignOff(plan: Plan, state: State, ask: Extract<Ask, { kind: "signoff" }>, by: Actor): Outcome {
-  if (state.review === undefined) return refuse("nothing_to_sign_off", `${state.rollout} has no open review.`);
+  if (state.review === undefined)
+    return refuse("nothing_to_sign_off", `${state.rollout} has no open review.`);
   const { stage } = state.review;
-  const signed: RolloutEvent = { kind: "signed_off", stage, decision: ask.decision, by, ...(ask.because === undefined ? {} : { because: ask.because }) };
+  const signed: RolloutEvent = {
+    kind: "signed_off",
+    stage,
+    decision: ask.decision,
+    by,
+    ...(ask.because === undefined ? {} : { because: ask.because }),
+  };
   if (ask.decision === "go") return done([signed], `Signed off ${stageAt(plan, stage).name}: go.`);
   const held: RolloutEvent = { kind: "held", reason: "no_go", detail: ask.because ?? "signed off no-go", by };
-  return done([signed, held], `Signed off ${stageAt(plan, stage).name}: no-go. Holding; \`/rollout rollback\` takes the newest stage back.`);
+  return done(
+    [signed, held],
+    `Signed off ${stageAt(plan, stage).name}: no-go. Holding; \`/rollout rollback\` takes the newest stage back.`,
+  );
 }

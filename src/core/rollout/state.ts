@@ -6,7 +6,14 @@ import { OFF, type Setting, sameSetting } from "../setting.ts";
 import type { Verdict, VerdictReason } from "../verdict.ts";
 
 /** `walking`, `rolling_back` and `looking` are live; `stuck` is a quarantined run that still honours a rollback. */
-export type Phase = "walking" | "rolling_back" | "looking" | "completed" | "stopped" | "rolled_back" | "stuck";
+export type Phase =
+  | "walking"
+  | "rolling_back"
+  | "looking"
+  | "completed"
+  | "stopped"
+  | "rolled_back"
+  | "stuck";
 
 export type StageStatus = "pending" | "enabling" | "soaking" | "passed" | "undone";
 
@@ -106,7 +113,12 @@ export interface State {
   readonly holds: readonly Hold[];
   readonly verdicts: Readonly<Record<string, LastVerdict>>;
   readonly approval?: Approval;
-  readonly baselineAsk?: { readonly seq: number; readonly stage: number; readonly flags: readonly string[]; readonly confirmed: boolean };
+  readonly baselineAsk?: {
+    readonly seq: number;
+    readonly stage: number;
+    readonly flags: readonly string[];
+    readonly confirmed: boolean;
+  };
   readonly review?: { readonly seq: number; readonly stage: number; readonly since: number };
   readonly rollback?: Rollback;
   /** Everything that is held, blind, waiting or rolled back moves the plan: total ms so far, and since when it stands still. */
@@ -130,7 +142,10 @@ export function isOpenRun(state: State): boolean {
 }
 
 export function isBegun(stage: StageState | undefined): boolean {
-  return stage !== undefined && (stage.status === "enabling" || stage.status === "soaking" || stage.status === "passed");
+  return (
+    stage !== undefined &&
+    (stage.status === "enabling" || stage.status === "soaking" || stage.status === "passed")
+  );
 }
 
 export function stageAt(plan: Plan, index: number): Stage {
@@ -152,7 +167,9 @@ export function newestStage(state: State): number {
 
 /** Index of the newest begun stage that sets flags (baseline included); -1 when none. Guards are judged for this stage. */
 export function newestFlagStage(plan: Plan, state: State): number {
-  return state.stages.findLastIndex((stage, index) => isBegun(stage) && stageAt(plan, index).substages.length > 0);
+  return state.stages.findLastIndex(
+    (stage, index) => isBegun(stage) && stageAt(plan, index).substages.length > 0,
+  );
 }
 
 /** Index of the newest begun stage that a rollback can take back (not a baseline, not a review); -1 when none. */
@@ -202,7 +219,9 @@ export function soakNeededMs(plan: Plan, state: State, index: number): number {
 /** Guards that are judged while stage `index` is the newest flag stage (-1: before the first). */
 export function guardsFor(plan: Plan, index: number): readonly Guard[] {
   const name = plan.stages[index]?.name;
-  return plan.guards.filter((guard) => guard.stages === undefined || (name !== undefined && guard.stages.includes(name)));
+  return plan.guards.filter(
+    (guard) => guard.stages === undefined || (name !== undefined && guard.stages.includes(name)),
+  );
 }
 
 /** The steady instant from which samples of this guard count. */
@@ -218,11 +237,15 @@ export function plannedAt(plan: Plan, state: State, index: number, now: number):
 
 /** The forward flips that have not been read back yet. */
 export function pendingForward(state: State): readonly FlipState[] {
-  return Object.values(state.flips).filter((flip) => flip.direction === "forward" && flip.verifiedAt === undefined);
+  return Object.values(state.flips).filter(
+    (flip) => flip.direction === "forward" && flip.verifiedAt === undefined,
+  );
 }
 
 export function pendingBackward(state: State): readonly FlipState[] {
-  return Object.values(state.flips).filter((flip) => flip.direction === "backward" && flip.verifiedAt === undefined);
+  return Object.values(state.flips).filter(
+    (flip) => flip.direction === "backward" && flip.verifiedAt === undefined,
+  );
 }
 
 export function hasHold(state: State, reason: HoldReason): boolean {

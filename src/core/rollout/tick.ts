@@ -1,13 +1,22 @@
 /** One tick: given the world as last seen, the first transition of a rollout that is due now, or none. The engine repeats it until none is left. */
 import { BELAY, type HoldReason, type RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
+import { flagsOfStage } from "../plan.ts";
 import { formatSetting, sameSetting } from "../setting.ts";
 import { formatDuration, type Now } from "../time.ts";
-import { onBreach, onComeback, onLooking, onRollingBack, page, planRollback, verifyBackward } from "./backward.ts";
-import { bankProgress, nextForward, onEnabling, onSoaking } from "./forward.ts";
-import { flagsOfStage } from "../plan.ts";
+import {
+  onBreach,
+  onComeback,
+  onLooking,
+  onRollingBack,
+  page,
+  planRollback,
+  verifyBackward,
+} from "./backward.ts";
+import { nextForward, onEnabling } from "./forward.ts";
+import { bankProgress, onSoaking } from "./soak.ts";
 import { hasHold, isBegun, isLive, newestUndoable, type State } from "./state.ts";
-import { isBlind, judgementOf, watchedGuards, type World } from "./world.ts";
+import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
 
@@ -47,7 +56,10 @@ function onWalking(plan: Plan, state: State, world: World, now: Now): readonly R
   return next.kind === "go" ? next.events : NONE;
 }
 
-function firstOf(events: readonly RolloutEvent[], otherwise: () => readonly RolloutEvent[]): readonly RolloutEvent[] {
+function firstOf(
+  events: readonly RolloutEvent[],
+  otherwise: () => readonly RolloutEvent[],
+): readonly RolloutEvent[] {
   return events.length > 0 ? events : otherwise();
 }
 
@@ -58,7 +70,8 @@ function verdictChanges(plan: Plan, state: State, world: World): readonly Rollou
     const judgement = judgementOf(plan, state, world, guard);
     if (judgement.reason === "not_asked") continue;
     const last = state.verdicts[guard.name];
-    if (last !== undefined && last.verdict === judgement.verdict && last.reason === judgement.reason) continue;
+    if (last !== undefined && last.verdict === judgement.verdict && last.reason === judgement.reason)
+      continue;
     changes ??= [...bankProgress(plan, state, world)];
     const { verdict, reason, detail, value } = judgement;
     changes.push({
@@ -90,7 +103,9 @@ function onDrift(plan: Plan, state: State, world: World): readonly RolloutEvent[
       const detail = begun
         ? `${flag} was set ${found} by somebody; Belay had set it ${formatSetting(expected)} and will not fight that`
         : `${flag} was set ${found} by somebody before its stage ${stage.name}`;
-      const warn = begun ? NONE : page(state, `${state.run}.drift.${flag}.${reading.version}`, "P1", `${plan.rollout}: ${detail}`);
+      const warn = begun
+        ? NONE
+        : page(state, `${state.run}.drift.${flag}.${reading.version}`, "P1", `${plan.rollout}: ${detail}`);
       return [
         ...bankProgress(plan, state, world),
         { kind: "drift_found", flag, expected, found: reading.setting, direction },
@@ -108,7 +123,10 @@ function onBlind(plan: Plan, state: State, world: World, now: Now): readonly Rol
   for (const guard of watchedGuards(plan, state)) {
     const judgement = judgementOf(plan, state, world, guard);
     if (!isBlind(plan, world, guard, judgement, now.steady)) continue;
-    const why = judgement.reason === "not_asked" ? "not answered" : `${judgement.reason ?? "late"}: ${judgement.detail ?? "no answer in time"}`;
+    const why =
+      judgement.reason === "not_asked"
+        ? "not answered"
+        : `${judgement.reason ?? "late"}: ${judgement.detail ?? "no answer in time"}`;
     detail = `${guard.name} (${why})`;
     break;
   }
@@ -118,14 +136,23 @@ function onBlind(plan: Plan, state: State, world: World, now: Now): readonly Rol
   }
   if (hold === undefined) return NONE;
   if (detail === undefined) {
-    const waiting = watchedGuards(plan, state).some((guard) => judgementOf(plan, state, world, guard).reason === "not_asked");
+    const waiting = watchedGuards(plan, state).some(
+      (guard) => judgementOf(plan, state, world, guard).reason === "not_asked",
+    );
     return waiting ? NONE : [{ kind: "resumed", reasons: ["blind"], by: BELAY }];
   }
   if (now.steady - hold.since < plan.blindAfterMs || newestUndoable(plan, state) < 0) return NONE;
   const summary = `${plan.rollout}: blind for ${formatDuration(plan.blindAfterMs)}: ${detail}. Holding; flags stay as they are.`;
   const paged = page(state, `${state.run}.blind.${hold.since}`, "P1", summary);
   if (paged.length === 0 || plan.onBlind === "hold") return paged;
-  const back = planRollback(plan, state, world, newestUndoable(plan, state) - 1, { kind: "blind", detail }, BELAY);
+  const back = planRollback(
+    plan,
+    state,
+    world,
+    newestUndoable(plan, state) - 1,
+    { kind: "blind", detail },
+    BELAY,
+  );
   return back === undefined ? paged : [...paged, back];
 }
 
@@ -138,7 +165,8 @@ function onExpectation(plan: Plan, state: State, world: World): readonly Rollout
   }
   const reason: HoldReason = "expectation";
   const held = hasHold(state, reason);
-  if (unmet !== undefined && !held) return [...bankProgress(plan, state, world), { kind: "held", reason, detail: unmet, by: BELAY }];
+  if (unmet !== undefined && !held)
+    return [...bankProgress(plan, state, world), { kind: "held", reason, detail: unmet, by: BELAY }];
   if (unmet === undefined && held) return [{ kind: "resumed", reasons: [reason], by: BELAY }];
   return NONE;
 }

@@ -59,11 +59,19 @@ export function viewAgrees(plan: Plan, flag: string, setting: Setting, view: Ser
 /** Whether a read that began after `since` shows the flag so in the store and takes effect. */
 export function storeShows(world: World, flag: string, setting: Setting, since: number): boolean {
   const reading = world.readings[flag];
-  return reading !== undefined && reading.at >= since && reading.effective && sameSetting(reading.setting, setting);
+  return (
+    reading !== undefined && reading.at >= since && reading.effective && sameSetting(reading.setting, setting)
+  );
 }
 
 /** Whether the service's own view, asked after `since`, agrees; true where the service has no view. */
-export function serviceShows(plan: Plan, world: World, flag: string, setting: Setting, since: number): boolean {
+export function serviceShows(
+  plan: Plan,
+  world: World,
+  flag: string,
+  setting: Setting,
+  since: number,
+): boolean {
   if (!plan.hasView) return true;
   const view = world.views[flag];
   return view !== undefined && view.at >= since && viewAgrees(plan, flag, setting, view);

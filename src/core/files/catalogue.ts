@@ -1,0 +1,134 @@
+/** From a flags file as written to the catalogue: flags with their defaults, guards with their companions, and every mistake at once. */
+import type { FlagDef, Guard } from "../plan.ts";
+import { OFF, ON, percentSetting, type Setting } from "../setting.ts";
+import { SECOND } from "../time.ts";
+import type { FlagEntry, FlagsFile } from "./flags-file.ts";
+import { defaultAlive, guardFrom, type Inspect } from "./guard-entry.ts";
+import { found, type Mistake, mistake } from "./mistake.ts";
+
+const DEFAULT_INTERVAL_MS = 10 * SECOND;
+
+/** A flags file checked and completed: the catalogue and the guards. */
+export interface Catalogue {
+  readonly source: string;
+  readonly file: FlagsFile;
+  readonly flags: Readonly<Record<string, FlagDef>>;
+  readonly guards: readonly Guard[];
+}
+
+export interface CompileOptions {
+  readonly inspect: Inspect;
+  /** Poll interval for guards that name none, ms. */
+  readonly intervalMs?: number;
+}
+
+/** Checks a flags file beyond its shape. Paths of mistakes lead into the file's data. */
+export function catalogueFrom(
+  source: string,
+  file: FlagsFile,
+  options: CompileOptions,
+): { readonly catalogue: Catalogue; readonly mistakes: readonly Mistake[] } {
+  const mistakes: Mistake[] = [];
+  const restarts = file.provider.kind === "env-file";
+  const flags = Object.fromEntries(
+    Object.entries(file.flags).map(([flag, entry]) => [flag, flagFrom(flag, entry, restarts, mistakes)]),
+  );
+  checkFlags(flags, mistakes);
+  const context = {
+    service: file.service,
+    defaultIntervalMs: options.intervalMs ?? DEFAULT_INTERVAL_MS,
+    inspect: options.inspect,
+  };
+  const guards: Guard[] = [];
+  for (const [guardName, entry] of Object.entries(file.guards ?? {})) {
+    const made = guardFrom(guardName, entry, context);
+    mistakes.push(...made.mistakes.map((one) => ({ ...one, path: ["guards", guardName, ...one.path] })));
+    if (made.guard !== undefined) guards.push(made.guard);
+  }
+  if (!guards.some((guard) => guard.kind === "alive")) guards.push(defaultAlive(context));
+  if (guards.filter((guard) => guard.name === "alive").length > 1) {
+    mistakes.push(
+      mistake(
+        ["guards", "alive"],
+        "`alive` is the name of the liveness guard: expected kind alive, or another name",
+      ),
+    );
+  }
+  if (file.view === undefined)
+    mistakes.push(
+      mistake(
+        ["provider"],
+        `provider ${file.provider.kind} cannot answer for the service: expected \`view\`, where the service itself tells its flags`,
+      ),
+    );
+  return { catalogue: { source, file, flags, guards }, mistakes };
+}
+
+function flagFrom(flagName: string, entry: FlagEntry, restarts: boolean, mistakes: Mistake[]): FlagDef {
+  const on = entry.on ?? "true";
+  const off = entry.off ?? "false";
+  const path = ["flags", flagName];
+  if (on === off) mistakes.push(mistake([...path, "on"], `on and off are both ${found(on)}`));
+  const safe = entry.safe === undefined ? undefined : settingFrom(entry.safe, on, off);
+  const pinned = entry.pinned === undefined ? undefined : settingFrom(entry.pinned, on, off);
+  if (safe?.kind === "percent")
+    mistakes.push(mistake([...path, "safe"], "a safe value is on, off or a value, not a percentage"));
+  return {
+    name: flagName,
+    key: entry.key,
+    on,
+    off,
+    requires: entry.requires ?? [],
+    undo: entry.undo ?? (restarts ? "restart" : "flip"),
+    ...(entry.owner === undefined ? {} : { owner: entry.owner }),
+    ...(safe === undefined ? {} : { safe }),
+    ...(pinned === undefined ? {} : { pinned }),
+  };
+}
+
+/** `on`, `off`, `25%`, or a literal; the flag's own literals count as on and off. */
+export function settingFrom(text: string, on: string, off: string): Setting {
+  const trimmed = text.trim();
+  if (trimmed.toLowerCase() === "on" || trimmed === on) return ON;
+  if (trimmed.toLowerCase() === "off" || trimmed === off) return OFF;
+  const percent = /^(\d{1,3}(?:\.\d{1,2})?)\s*%$/.exec(trimmed);
+  if (percent !== null) return percentSetting(Number(percent[1]));
+  return { kind: "value", value: trimmed };
+}
+
+function checkFlags(flags: Readonly<Record<string, FlagDef>>, mistakes: Mistake[]): void {
+  const keys = new Map<string, string>();
+  for (const flag of Object.values(flags)) {
+    const twin = keys.get(flag.key);
+    if (twin !== undefined)
+      mistakes.push(mistake(["flags", flag.name, "key"], `key ${flag.key} belongs to ${twin} already`));
+    keys.set(flag.key, flag.name);
+    for (const [index, required] of flag.requires.entries()) {
+      if (flags[required] === undefined)
+        mistakes.push(
+          mistake(
+            ["flags", flag.name, "requires", index],
+            `requires a flag of this file, found ${found(required)}`,
+          ),
+        );
+      if (reaches(flags, required, flag.name)) {
+        mistakes.push(
+          mistake(["flags", flag.name, "requires", index], `${flag.name} and ${required} require each other`),
+        );
+      }
+    }
+  }
+}
+
+/** Whether `from` requires `to`, directly or through others. */
+function reaches(flags: Readonly<Record<string, FlagDef>>, from: string, to: string): boolean {
+  const seen = new Set<string>();
+  const open = [from];
+  for (let flag = open.pop(); flag !== undefined; flag = open.pop()) {
+    if (flag === to) return true;
+    if (seen.has(flag)) continue;
+    seen.add(flag);
+    open.push(...(flags[flag]?.requires ?? []));
+  }
+  return false;
+}

@@ -1,0 +1,226 @@
+/** From the stages of a schedule as written to those of a plan: planned times, settings of each substage, soaks. */
+import { type FlagSetting, type Guard, leastSoakMs, type Stage, type Substage } from "../plan.ts";
+import { OFF, sameSetting } from "../setting.ts";
+import { formatDuration } from "../time.ts";
+import { type Catalogue, settingFrom } from "./catalogue.ts";
+import { found, type Mistake, mistake } from "./mistake.ts";
+import type { ScheduleFile, StageEntry } from "./schedule-file.ts";
+
+/** How planned time passes: the identity in production, compressed in a demo. Takes and returns ms. */
+export type Pace = (gapMs: number) => number;
+
+/** The stages of a plan; mistakes are added to `mistakes`, with paths into the schedule. */
+export function stagesFrom(
+  schedule: ScheduleFile,
+  catalogue: Catalogue,
+  guards: readonly Guard[],
+  pace: Pace,
+  mistakes: Mistake[],
+): readonly Stage[] {
+  const names = new Set<string>();
+  let atMs = 0;
+  return schedule.stages.map((entry, index): Stage => {
+    const path = ["stages", index] as const;
+    if (names.has(entry.name))
+      mistakes.push(mistake([...path, "name"], `stage ${entry.name} is named twice`));
+    names.add(entry.name);
+    const before = schedule.stages[index - 1];
+    if (before !== undefined && entry.at < before.at)
+      mistakes.push(
+        mistake(
+          [...path, "at"],
+          `expected a time at or after ${formatDuration(before.at)} of ${before.name}, found ${formatDuration(entry.at)}`,
+        ),
+      );
+    if (before !== undefined) atMs += pace(Math.max(0, entry.at - before.at));
+    checkStage(entry, index, schedule, mistakes);
+    const substages = substagesFrom(entry, index, schedule, catalogue, guards, pace, mistakes);
+    const baseline =
+      entry.set !== undefined &&
+      substages.every((sub) => sub.set.every((item) => sameSetting(item.setting, OFF)));
+    return {
+      name: entry.name,
+      atMs,
+      substages,
+      baseline,
+      ...(entry.approval === undefined ? {} : { approval: entry.approval }),
+      ...(entry.review === undefined ? {} : { review: "manual" as const }),
+    };
+  });
+}
+
+function checkStage(entry: StageEntry, index: number, schedule: ScheduleFile, mistakes: Mistake[]): void {
+  const path = ["stages", index] as const;
+  const does = [entry.set, entry.enable, entry.review].filter((one) => one !== undefined).length;
+  if (does !== 1)
+    mistakes.push(mistake(path, `stage ${entry.name}: expected exactly one of set, enable or review`));
+  if (entry.review !== undefined && entry.review !== "manual") {
+    mistakes.push(
+      mistake(
+        [...path, "review"],
+        `expected review: manual (readiness matrices are not available in this version), found ${found(entry.review)}`,
+      ),
+    );
+  }
+  const last = index === schedule.stages.length - 1;
+  if (last && entry.review === undefined && entry.soak === undefined && entry.every === undefined) {
+    mistakes.push(
+      mistake(
+        path,
+        `the last stage ${entry.name} needs \`soak\`, or a review stage after it: how long is it watched?`,
+      ),
+    );
+  }
+  if (
+    entry.review !== undefined &&
+    (entry.soak !== undefined || entry.every !== undefined || entry.approval !== undefined)
+  ) {
+    mistakes.push(mistake(path, "a review changes nothing: it takes no soak, every or approval"));
+  }
+}
+
+function substagesFrom(
+  entry: StageEntry,
+  index: number,
+  schedule: ScheduleFile,
+  catalogue: Catalogue,
+  guards: readonly Guard[],
+  pace: Pace,
+  mistakes: Mistake[],
+): readonly Substage[] {
+  if (entry.review !== undefined) return [];
+  const steps = stepsOf(entry, index, catalogue, mistakes);
+  const next = schedule.stages[index + 1];
+  const gap = next === undefined ? 0 : Math.max(0, next.at - entry.at);
+  const listed = steps.length > 1;
+  if (listed && entry.every === undefined && entry.soak === undefined)
+    mistakes.push(mistake(["stages", index], "a list of settings needs `every`: how long is each watched?"));
+  const wanted = pace(entry.every ?? entry.soak ?? gap);
+  const least = leastSoakMs(
+    guards.filter((guard) => guard.stages === undefined || guard.stages.includes(entry.name)),
+    catalogue.file.prometheus.scrape_interval,
+  );
+  return steps.map((set) => ({ set, soakMs: Math.max(wanted, least) }));
+}
+
+/** The settings of each substage, in order. */
+function stepsOf(
+  entry: StageEntry,
+  index: number,
+  catalogue: Catalogue,
+  mistakes: Mistake[],
+): readonly (readonly FlagSetting[])[] {
+  const { enable, set } = entry;
+  const path = ["stages", index] as const;
+  if (set !== undefined) return [setSettings(set, path, catalogue, mistakes)];
+  if (typeof enable === "string") return [[setting(enable, "on", [...path, "enable"], catalogue, mistakes)]];
+  if (Array.isArray(enable))
+    return [enable.map((flag, i) => setting(flag, "on", [...path, "enable", i], catalogue, mistakes))];
+  const lists = Object.entries(enable ?? {});
+  const [, longest = []] = lists.reduce<readonly [string, readonly string[]]>(
+    (most, list) => (list[1].length > most[1].length ? list : most),
+    ["", []],
+  );
+  for (const [flag, list] of lists) {
+    if (list.length !== longest.length)
+      mistakes.push(
+        mistake(
+          [...path, "enable", flag],
+          `expected ${longest.length} settings like the other flags of this stage, found ${list.length}`,
+        ),
+      );
+    checkRising(flag, list, [...path, "enable", flag], mistakes);
+  }
+  return longest.map((_, step) =>
+    lists.map(([flag, list]) =>
+      setting(
+        flag,
+        list[Math.min(step, list.length - 1)] ?? "on",
+        [...path, "enable", flag, step],
+        catalogue,
+        mistakes,
+      ),
+    ),
+  );
+}
+
+/** A list is either percentages that rise, or values. */
+function checkRising(
+  flag: string,
+  list: readonly string[],
+  path: readonly (string | number)[],
+  mistakes: Mistake[],
+): void {
+  const numbers = list.map((text) =>
+    Number(/^(\d{1,3}(?:\.\d{1,2})?)\s*%$/.exec(text.trim())?.[1] ?? Number.NaN),
+  );
+  const percents = numbers.filter((percent) => !Number.isNaN(percent)).length;
+  for (const [i, percent] of numbers.entries()) {
+    if (Number.isNaN(percent) && percents > 0) {
+      mistakes.push(
+        mistake(
+          [...path, i],
+          `${flag}: expected a percentage like the others of this list, found ${found(list[i])}`,
+        ),
+      );
+    }
+    if (percent > 100)
+      mistakes.push(mistake([...path, i], `expected at most 100 %, found ${found(list[i])}`));
+    if (i > 0 && percent <= (numbers[i - 1] ?? 0)) {
+      mistakes.push(
+        mistake(
+          [...path, i],
+          `${flag}: expected percentages that rise, found ${found(list[i])} after ${found(list[i - 1])}`,
+        ),
+      );
+    }
+  }
+}
+
+function setSettings(
+  set: Readonly<Record<string, string>>,
+  path: readonly (string | number)[],
+  catalogue: Catalogue,
+  mistakes: Mistake[],
+): readonly FlagSetting[] {
+  const settings: FlagSetting[] = [];
+  for (const [flag, text] of Object.entries(set)) {
+    if (flag !== "all") {
+      settings.push(setting(flag, text, [...path, "set", flag], catalogue, mistakes));
+      continue;
+    }
+    for (const def of Object.values(catalogue.flags)) {
+      if (def.pinned === undefined)
+        settings.push({ flag: def.name, setting: settingFrom(text, def.on, def.off) });
+    }
+  }
+  return settings;
+}
+
+function setting(
+  flag: string,
+  text: string,
+  path: readonly (string | number)[],
+  catalogue: Catalogue,
+  mistakes: Mistake[],
+): FlagSetting {
+  const def = Object.hasOwn(catalogue.flags, flag) ? catalogue.flags[flag] : undefined;
+  if (def === undefined) {
+    mistakes.push(
+      mistake(
+        path,
+        `expected a flag of flags/${catalogue.source} (${Object.keys(catalogue.flags).join(", ")}), found ${found(flag)}`,
+      ),
+    );
+    return { flag, setting: OFF };
+  }
+  if (def.pinned !== undefined)
+    mistakes.push(mistake(path, `${flag} is pinned and cannot be part of a stage`));
+  const value = settingFrom(text, def.on, def.off);
+  if (value.kind === "percent" && catalogue.file.provider.kind === "env-file") {
+    mistakes.push(
+      mistake(path, `an env-file flag is on or off for the whole service: ${found(text)} is not possible`),
+    );
+  }
+  return { flag, setting: value };
+}

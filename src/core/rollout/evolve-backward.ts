@@ -1,0 +1,137 @@
+/** Folds the events that go back, and those of watching (holds, verdicts, drift), into the state. */
+import type { Recorded } from "../event.ts";
+import { flagsOfStage, type Plan } from "../plan.ts";
+import { sameSetting } from "../setting.ts";
+import { flipStates, type Of } from "./edits.ts";
+import { isLive, type State } from "./state.ts";
+
+export type BackwardEvent = Of<
+  "rollback_started" | "rollback_off" | "rollback_confirmed" | "recovered" | "look_failed" | "flip_corrected"
+>;
+
+export function applyBackward(plan: Plan, s: State, event: BackwardEvent, recorded: Recorded): State {
+  const { at, wall } = recorded;
+  switch (event.kind) {
+    case "rollback_started":
+      return startRollback(plan, s, event, recorded);
+    case "rollback_off":
+      return s.rollback === undefined ? s : { ...s, rollback: { ...s.rollback, offAt: at, offWall: wall } };
+    case "rollback_confirmed":
+      return {
+        ...s,
+        phase: "looking",
+        epoch: { at, settle: true },
+        ...(s.rollback === undefined
+          ? {}
+          : { rollback: { ...s.rollback, confirmedAt: at, confirmedWall: wall, seenBy: event.seenBy } }),
+      };
+    case "recovered":
+      return {
+        ...s,
+        phase: "walking",
+        ...(s.rollback === undefined ? {} : { rollback: { ...s.rollback, recoveredAt: at } }),
+      };
+    case "look_failed":
+      return { ...s, phase: "walking" };
+    case "flip_corrected":
+      return { ...s, flips: { ...s.flips, ...flipStates([event.flip], "backward", at) } };
+  }
+}
+
+function startRollback(
+  plan: Plan,
+  s: State,
+  event: Of<"rollback_started">,
+  { at, wall, seq }: Recorded,
+): State {
+  const { approval: _void, baselineAsk: _dropped, review: _closed, ...rest } = s;
+  const because = causeInWords(event.cause);
+  const flags = event.flips.map((flip) => flip.flag);
+  const latchable = event.stages.flatMap((index) =>
+    flagsOfStage(plan.stages[index] ?? { name: "", atMs: 0, substages: [], baseline: false }),
+  );
+  const breachAt = event.cause.kind === "breach" ? event.cause.breachAt : undefined;
+  return {
+    ...rest,
+    phase: "rolling_back",
+    stages: s.stages.map((stage, index) =>
+      event.stages.includes(index)
+        ? { ...stage, status: "undone", substage: 0, soakedMs: 0, cut: false, extraMs: 0 }
+        : plan.stages[index]?.review !== undefined && stage.status === "soaking"
+          ? { ...stage, status: "pending" }
+          : stage,
+    ),
+    flips: { ...s.flips, ...flipStates(event.flips, "backward", at) },
+    overridden: Object.fromEntries(Object.entries(s.overridden).filter(([flag]) => !flags.includes(flag))),
+    latched: { ...s.latched, ...Object.fromEntries(latchable.map((flag) => [flag, { because, at }])) },
+    rollback: {
+      seq: s.phase === "rolling_back" ? (s.rollback?.seq ?? seq) : seq,
+      to: event.to,
+      stages: [...(s.phase === "walking" ? [] : (s.rollback?.stages ?? [])), ...event.stages],
+      flags: [...new Set([...(s.phase === "walking" ? [] : (s.rollback?.flags ?? [])), ...flags])],
+      cause: s.phase === "rolling_back" ? (s.rollback?.cause ?? event.cause) : event.cause,
+      by: event.by,
+      decidedAt: at,
+      decidedWall: wall,
+      ...(breachAt === undefined ? {} : { breachAt }),
+    },
+  };
+}
+
+function causeInWords(cause: Of<"rollback_started">["cause"]): string {
+  switch (cause.kind) {
+    case "breach":
+    case "still_breaching":
+      return `guard ${cause.guard}: ${cause.detail}`;
+    case "person":
+      return cause.because ?? "rolled back by a person";
+    case "blind":
+      return `blind: ${cause.detail}`;
+  }
+}
+
+export type WatchEvent = Of<"held" | "resumed" | "drift_found" | "unlatched" | "verdict_changed" | "paged">;
+
+export function applyWatch(plan: Plan, s: State, event: WatchEvent, { at, wall }: Recorded): State {
+  switch (event.kind) {
+    case "held": {
+      const { reason, detail, by } = event;
+      const others = s.holds.filter((hold) => hold.reason !== reason);
+      return { ...s, holds: [...others, { reason, detail, by, since: at, wall }] };
+    }
+    case "resumed":
+      return { ...s, holds: s.holds.filter((hold) => !event.reasons.includes(hold.reason)) };
+    case "drift_found": {
+      const back = s.flips[event.flag]?.flip.to;
+      const { [event.flag]: _was, ...others } = s.overridden;
+      const agrees = back !== undefined && sameSetting(back, event.found);
+      return { ...dropApproval(s), overridden: agrees ? others : { ...others, [event.flag]: event.found } };
+    }
+    case "unlatched":
+      return {
+        ...s,
+        latched: Object.fromEntries(
+          Object.entries(s.latched).filter(([flag]) => !event.flags.includes(flag)),
+        ),
+        stages: s.stages.map((stage, index) => {
+          const flags = flagsOfStage(
+            plan.stages[index] ?? { name: "", atMs: 0, substages: [], baseline: false },
+          );
+          return stage.status === "undone" && isLive(s) && flags.some((flag) => event.flags.includes(flag))
+            ? { ...stage, status: "pending" }
+            : stage;
+        }),
+      };
+    case "verdict_changed": {
+      const { kind: _kind, guard, ...rest } = event;
+      return { ...s, verdicts: { ...s.verdicts, [guard]: { ...rest, since: at } } };
+    }
+    case "paged":
+      return { ...s, paged: [...s.paged, event.key] };
+  }
+}
+
+function dropApproval(s: State): State {
+  const { approval: _void, ...rest } = s;
+  return rest;
+}

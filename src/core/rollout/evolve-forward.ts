@@ -1,0 +1,150 @@
+/** Folds the events that go forward, and those of the gates, into the state. */
+import type { Recorded } from "../event.ts";
+import type { Plan } from "../plan.ts";
+import { editStage, flipStates, type Of } from "./edits.ts";
+import type { StageState, State } from "./state.ts";
+
+export type ForwardEvent = Of<
+  | "stage_started"
+  | "stage_enabled"
+  | "stage_withdrawn"
+  | "soak_progress"
+  | "soak_passed"
+  | "extended"
+  | "advance_asked"
+  | "flip_verified"
+>;
+
+export function applyForward(plan: Plan, s: State, event: ForwardEvent, { at, wall }: Recorded): State {
+  const edit = (index: number, change: (stage: StageState) => StageState): State => ({
+    ...s,
+    stages: editStage(s.stages, index, change),
+  });
+  switch (event.kind) {
+    case "stage_started":
+      return startStage(plan, s, event, at, wall);
+    case "stage_enabled": {
+      const next = edit(event.stage, (stage) => ({
+        ...stage,
+        status: "soaking",
+        enabledAt: at,
+        creditedTo: at,
+        soakedMs: 0,
+      }));
+      return plan.provider.restartMs > 0 ? { ...next, epoch: { at, settle: false } } : next;
+    }
+    case "stage_withdrawn":
+      return withdrawStage(plan, s, event, at);
+    case "soak_progress":
+      return edit(event.stage, (stage) => ({
+        ...stage,
+        soakedMs: event.soakedMs,
+        creditedTo: event.creditedTo,
+      }));
+    case "soak_passed":
+      return edit(event.stage, (stage) => ({
+        ...stage,
+        status: "passed",
+        soakedMs: event.soakedMs,
+        creditedTo: at,
+      }));
+    case "extended":
+      return {
+        ...edit(event.stage, (stage) => ({ ...stage, status: "soaking", extraMs: stage.extraMs + event.ms })),
+        shiftMs: s.shiftMs + event.ms,
+      };
+    case "advance_asked":
+      return { ...edit(event.stage, (stage) => ({ ...stage, cut: true })), requester: event.by };
+    case "flip_verified":
+      return verifyFlip(s, event.flag, event.intent, at);
+  }
+}
+
+/** The stage's newest flips are taken back; those of flags that people took over are forgotten. */
+function withdrawStage(plan: Plan, s: State, event: Of<"stage_withdrawn">, at: number): State {
+  const substage = s.stages[event.stage]?.substage ?? 0;
+  const touched = new Set(plan.stages[event.stage]?.substages[substage]?.set.map((item) => item.flag));
+  const kept = Object.fromEntries(Object.entries(s.flips).filter(([flag]) => !touched.has(flag)));
+  return {
+    ...s,
+    stages: editStage(s.stages, event.stage, (stage) => ({
+      ...stage,
+      status: substage === 0 ? "pending" : "soaking",
+      substage: Math.max(0, substage - 1),
+    })),
+    flips: { ...kept, ...flipStates(event.flips, "backward", at) },
+  };
+}
+
+function verifyFlip(s: State, flag: string, intent: string, at: number): State {
+  const known = s.flips[flag];
+  if (known === undefined || known.flip.intent !== intent || known.verifiedAt !== undefined) return s;
+  return { ...s, flips: { ...s.flips, [flag]: { ...known, verifiedAt: at } } };
+}
+
+function startStage(plan: Plan, s: State, event: Of<"stage_started">, at: number, wall: number): State {
+  const limits = { writeBy: event.writeBy, verifyBy: event.verifyBy };
+  const flags = new Set(event.flips.map((flip) => flip.flag));
+  const { approval: _used, baselineAsk: _answered, ...rest } = s;
+  const direction = plan.stages[event.stage]?.baseline === true ? "backward" : "forward";
+  return {
+    ...rest,
+    stages: editStage(s.stages, event.stage, (stage) => ({
+      ...stage,
+      status: "enabling",
+      substage: event.substage,
+      soakedMs: 0,
+      creditedTo: at,
+      cut: false,
+      extraMs: 0,
+      startedAt: event.substage === 0 ? at : (stage.startedAt ?? at),
+      startedWall: event.substage === 0 ? wall : (stage.startedWall ?? wall),
+    })),
+    flips: {
+      ...s.flips,
+      ...flipStates(event.flips, direction, at, direction === "forward" ? limits : undefined),
+    },
+    overridden: Object.fromEntries(Object.entries(s.overridden).filter(([flag]) => !flags.has(flag))),
+    epoch: { at, settle: false },
+  };
+}
+
+export type GateEvent = Of<
+  | "approval_requested"
+  | "approved"
+  | "approval_expired"
+  | "baseline_asked"
+  | "baseline_confirmed"
+  | "review_opened"
+  | "signed_off"
+>;
+
+export function applyGate(s: State, event: GateEvent, { at, seq }: Recorded): State {
+  switch (event.kind) {
+    case "approval_requested": {
+      const { stage, from, requester, expiresAt } = event;
+      return { ...s, approval: { seq, stage, from, requester, expiresAt } };
+    }
+    case "approved":
+      return s.approval === undefined ? s : { ...s, approval: { ...s.approval, approvedBy: event.by } };
+    case "approval_expired": {
+      const { approval: _gone, ...rest } = s;
+      return rest;
+    }
+    case "baseline_asked":
+      return { ...s, baselineAsk: { seq, stage: event.stage, flags: event.flags, confirmed: false } };
+    case "baseline_confirmed":
+      return s.baselineAsk === undefined ? s : { ...s, baselineAsk: { ...s.baselineAsk, confirmed: true } };
+    case "review_opened":
+      return {
+        ...s,
+        review: { seq, stage: event.stage, since: at },
+        stages: editStage(s.stages, event.stage, (stage) => ({ ...stage, status: "soaking", startedAt: at })),
+      };
+    case "signed_off": {
+      const { review: _closed, ...rest } = s;
+      const status = event.decision === "go" ? "passed" : "pending";
+      return { ...rest, stages: editStage(s.stages, event.stage, (stage) => ({ ...stage, status })) };
+    }
+  }
+}

@@ -1,0 +1,403 @@
+/** What every flag store must do, whatever it is made of: one suite, run against each. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { FlagDef } from "../../src/core/plan.ts";
+import type { Reading } from "../../src/core/rollout/desired.ts";
+import { OFF, ON, type Setting } from "../../src/core/setting.ts";
+import { type FlagStore, type FlagWrite, OutsideFault } from "../../src/engine/ports.ts";
+
+/** A store under test, in a folder of its own. */
+export interface StoreUnderTest {
+  /** Opens the store; each call is another client of the same flags. */
+  readonly open: () => FlagStore;
+  /** What a person does with an editor: gives this key this literal. */
+  readonly edit: (key: string, literal: string) => Promise<void>;
+  /** The folder that the store writes to. */
+  readonly folder: string;
+  /**
+   * A module for a process of its own: it opens the same flags as `store` and may use `flags`. Its text is put before the suite's own code.
+   */
+  readonly moduleText: string;
+  /** What the file itself says, read without the store; throws when the file is not whole. */
+  readonly literals: () => Promise<Readonly<Record<string, string | undefined>>>;
+  readonly close: () => Promise<void>;
+}
+
+export interface StoreAbilities {
+  readonly percent: boolean;
+  /** Whether a write restarts something: the suite then writes less often. */
+  readonly restarts: boolean;
+}
+
+export const PARALLEL: FlagDef = flagDef("parallel", "FEATURE_PARALLEL");
+export const BATCHING: FlagDef = flagDef("batching", "FEATURE_BATCHING");
+export const LIMIT: FlagDef = flagDef("limit", "BATCH_LIMIT", { on: "1000", off: "1" });
+const ALL: readonly FlagDef[] = [PARALLEL, BATCHING, LIMIT];
+
+export function flagDef(name: string, key: string, more: Partial<FlagDef> = {}): FlagDef {
+  return { name, key, on: "true", off: "false", requires: [], undo: "flip", ...more };
+}
+
+/** A folder for one test, and its removal. */
+export async function temporaryFolder(): Promise<{
+  readonly folder: string;
+  readonly remove: () => Promise<void>;
+}> {
+  const folder = await mkdtemp(join(tmpdir(), "belay-flags-"));
+  return {
+    folder,
+    remove: async () => {
+      await chmod(folder, 0o700);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+let intents = 0;
+
+/** A write under an intent of its own. */
+export function put(flag: FlagDef, setting: Setting, ifVersion?: string): FlagWrite {
+  intents++;
+  const write = { flag, setting, intent: `r7.${intents}.${flag.name}` };
+  return ifVersion === undefined ? write : { ...write, ifVersion };
+}
+
+/** The fault that a promise rejects with; fails when it does not, or with something else. */
+export async function faultOf(promise: Promise<unknown>): Promise<OutsideFault> {
+  const outcome = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  expect(outcome).toBeInstanceOf(OutsideFault);
+  if (!(outcome instanceof OutsideFault)) throw new Error("unreachable");
+  return outcome;
+}
+
+/**
+ * Runs `job` without the right to write to (or, with `mode` 0, to look into) the folder; as root it gives up being root meanwhile, since root may
+ * do everything.
+ */
+export async function withoutRights<T>(folder: string, mode: number, job: () => Promise<T>): Promise<T> {
+  // Only what is to be tested shall fail: the files stay readable for everybody.
+  for (const name of await readdir(folder)) await chmod(join(folder, name), 0o644);
+  await chmod(folder, mode);
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  try {
+    return await job();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+    await chmod(folder, 0o700);
+  }
+}
+
+/** A module in a Node process of its own, whose lines of output are counted. */
+export interface ModuleProcess {
+  readonly child: ChildProcess;
+  /** Resolves when it has printed `n` lines in all; rejects with what it complained of when it ends before. */
+  readonly printed: (n: number) => Promise<void>;
+  /** kill -9; resolves when it is gone. */
+  readonly kill: () => Promise<void>;
+  readonly ended: Promise<number | null>;
+}
+
+export function runModule(text: string): ModuleProcess {
+  const child = spawn(process.execPath, ["--input-type=module", "-e", text], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let lines = 0;
+  let complaint = "";
+  let look = (): void => {};
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+    complaint += chunk;
+  });
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    lines += chunk.split("\n").length - 1;
+    look();
+  });
+  const printed = (n: number): Promise<void> => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    look = () => {
+      if (lines >= n) resolve();
+    };
+    look();
+    void ended.then(() => reject(new Error(`the process ended after ${lines} of ${n} lines: ${complaint}`)));
+    return promise;
+  };
+  const kill = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await ended;
+  };
+  return { child, printed, kill, ended };
+}
+
+/** Registers the suite. `make` is called for each test; its flags are all off to begin with, except that `limit` is absent. */
+export function flagStoreContract(
+  name: string,
+  make: () => Promise<StoreUnderTest>,
+  can: StoreAbilities,
+): void {
+  describe(`flag store contract: ${name}`, () => {
+    let under: StoreUnderTest;
+    let store: FlagStore;
+    beforeEach(async () => {
+      under = await make();
+      store = under.open();
+    });
+    afterEach(() => under.close());
+    const read = async (flag: FlagDef) => (await store.read(ALL))[flag.name];
+    const versionOf = async (flag: FlagDef) => (await read(flag))?.version ?? "absent";
+
+    describe("settings", () => settingTests(() => store, read, versionOf, can));
+    describe("people", () =>
+      peopleTests(
+        () => under,
+        () => store,
+        read,
+      ));
+    describe("several at once", () =>
+      concurrencyTests(
+        () => under,
+        () => store,
+        versionOf,
+        can,
+      ));
+    describe("faults", () =>
+      faultTests(
+        () => under,
+        () => store,
+        read,
+        can,
+      ));
+  });
+}
+
+type Read = (flag: FlagDef) => Promise<Omit<Reading, "at"> | undefined>;
+type VersionOf = (flag: FlagDef) => Promise<string>;
+
+function settingTests(store: () => FlagStore, read: Read, versionOf: VersionOf, can: StoreAbilities): void {
+  it("reads what is there, and leaves out a flag that it does not hold", async () => {
+    const readings = await store().read(ALL);
+    expect(Object.keys(readings).toSorted()).toEqual(["batching", "parallel"]);
+    expect(readings["parallel"]).toMatchObject({ setting: OFF });
+  });
+
+  it("sets absolutely, and reads back what it set under a new version", async () => {
+    const seen = new Set([await versionOf(PARALLEL)]);
+    for (const setting of [ON, OFF, ON, { kind: "value", value: 'only in Köln, "12" $x' }] as const) {
+      expect(await store().write([put(PARALLEL, setting)])).toEqual({ parallel: "written" });
+      const reading = await read(PARALLEL);
+      expect(reading).toMatchObject({ setting, effective: true });
+      expect(seen).not.toContain(reading?.version);
+      seen.add(reading?.version ?? "");
+    }
+  });
+
+  it("keeps the version while nothing changes, and stays ON when set ON again", async () => {
+    await store().write([put(PARALLEL, ON)]);
+    const before = await read(PARALLEL);
+    expect(await read(PARALLEL)).toEqual(before);
+    expect(await store().write([put(PARALLEL, ON)])).toEqual({ parallel: "written" });
+    expect(await read(PARALLEL)).toMatchObject({ setting: ON, effective: true });
+  });
+
+  it("creates a flag that it does not hold", async () => {
+    expect(await store().write([put(LIMIT, ON)])).toEqual({ limit: "written" });
+    expect(await read(LIMIT)).toMatchObject({ setting: ON });
+  });
+
+  it("writes only over the version asked for", async () => {
+    const old = await versionOf(PARALLEL);
+    expect(await store().write([put(PARALLEL, ON, old)])).toEqual({ parallel: "written" });
+    expect(await store().write([put(PARALLEL, { kind: "value", value: "late" }, old)])).toEqual({
+      parallel: "conflict",
+    });
+    expect(await read(PARALLEL)).toMatchObject({ setting: ON });
+    expect(await store().write([put(PARALLEL, OFF, await versionOf(PARALLEL))])).toEqual({
+      parallel: "written",
+    });
+    expect(await read(PARALLEL)).toMatchObject({ setting: OFF });
+  });
+
+  it("takes no version for a flag that it does not hold", async () => {
+    expect(await store().write([put(LIMIT, ON, "1.abc")])).toEqual({ limit: "conflict" });
+    expect(await read(LIMIT)).toBeUndefined();
+  });
+
+  it("writes the flags without a conflict when another one has one", async () => {
+    const old = await versionOf(PARALLEL);
+    await store().write([put(PARALLEL, ON)]);
+    expect(await store().write([put(PARALLEL, OFF, old), put(BATCHING, ON)])).toEqual({
+      parallel: "conflict",
+      batching: "written",
+    });
+    expect(await store().read(ALL)).toMatchObject({ parallel: { setting: ON }, batching: { setting: ON } });
+  });
+
+  it("says which intent wrote the value last", async () => {
+    const first = put(PARALLEL, ON);
+    const second = put(PARALLEL, OFF);
+    const other = put(BATCHING, ON);
+    await store().write([first, other]);
+    expect(await read(PARALLEL)).toMatchObject({ intent: first.intent });
+    await store().write([second]);
+    expect(await read(PARALLEL)).toMatchObject({ intent: second.intent });
+    expect(await read(BATCHING)).toMatchObject({ intent: other.intent });
+  });
+
+  if (can.percent) {
+    it("sets shares, and takes 0 and 100 for off and on", async () => {
+      for (const percent of [5, 12.5, 99.99]) {
+        await store().write([put(PARALLEL, { kind: "percent", percent })]);
+        expect(await read(PARALLEL)).toMatchObject({ setting: { kind: "percent", percent } });
+      }
+      await store().write([put(PARALLEL, { kind: "percent", percent: 100 })]);
+      expect(await read(PARALLEL)).toMatchObject({ setting: ON });
+    });
+  } else {
+    it("refuses a share, and writes nothing of that operation", async () => {
+      const fault = await faultOf(
+        store().write([put(BATCHING, ON), put(PARALLEL, { kind: "percent", percent: 5 })]),
+      );
+      expect(fault.recoverable).toBe(false);
+      expect(fault.message).toContain("percentage");
+      expect(await store().read(ALL)).toMatchObject({
+        parallel: { setting: OFF },
+        batching: { setting: OFF },
+      });
+    });
+  }
+}
+
+function peopleTests(under: () => StoreUnderTest, store: () => FlagStore, read: Read): void {
+  it("notices a person's edit: another version, and no longer our intent", async () => {
+    await store().write([put(PARALLEL, ON)]);
+    const ours = await read(PARALLEL);
+    expect(ours?.intent).toBeDefined();
+    await under().edit("FEATURE_PARALLEL", "false");
+    const theirs = await read(PARALLEL);
+    expect(theirs).toMatchObject({ setting: OFF });
+    expect(theirs?.version).not.toBe(ours?.version);
+    expect(theirs).not.toHaveProperty("intent");
+    expect(await store().write([put(PARALLEL, ON, ours?.version)])).toEqual({ parallel: "conflict" });
+    expect(await read(PARALLEL)).toMatchObject({ setting: OFF });
+  });
+
+  it("shows a value that is neither on nor off as what it is", async () => {
+    await under().edit("FEATURE_PARALLEL", "maybe");
+    expect(await read(PARALLEL)).toMatchObject({ setting: { kind: "value", value: "maybe" } });
+  });
+
+  it("does not lose a person's edit of one flag when it writes another", async () => {
+    await under().edit("FEATURE_PARALLEL", "true");
+    await store().write([put(BATCHING, ON)]);
+    await under().edit("FEATURE_PARALLEL", "false");
+    await store().write([put(LIMIT, ON)]);
+    expect(await store().read(ALL)).toMatchObject({
+      parallel: { setting: OFF },
+      batching: { setting: ON },
+      limit: { setting: ON },
+    });
+  });
+}
+
+function concurrencyTests(
+  under: () => StoreUnderTest,
+  store: () => FlagStore,
+  versionOf: VersionOf,
+  can: StoreAbilities,
+): void {
+  it("takes all writes that come at once, from several clients", async () => {
+    const flags = Array.from({ length: can.restarts ? 4 : 40 }, (_, i) => flagDef(`f${i}`, `FEATURE_${i}`));
+    const clients = [store(), under().open()];
+    await Promise.all(flags.map((flag, i) => clients[i % 2]?.write([put(flag, ON)])));
+    const readings = await store().read(flags);
+    expect(flags.filter((flag) => readings[flag.name]?.setting.kind !== "on")).toEqual([]);
+  });
+
+  it("lets exactly one of several writers over the same version win", async () => {
+    const version = await versionOf(PARALLEL);
+    const clients = [store(), under().open()];
+    const values = Array.from({ length: can.restarts ? 4 : 20 }, (_, i) => `v${i}`);
+    const results = await Promise.all(
+      values.map((value, i) => clients[i % 2]?.write([put(PARALLEL, { kind: "value", value }, version)])),
+    );
+    const winners = values.filter((_, i) => results[i]?.["parallel"] === "written");
+    expect(winners).toHaveLength(1);
+    expect((await store().read(ALL))["parallel"]?.setting).toEqual({ kind: "value", value: winners[0] });
+  });
+
+  it("shows all flags of one operation together, never half of them", async () => {
+    let writing = true;
+    const rounds = can.restarts ? 4 : 60;
+    const writer = (async () => {
+      for (let i = 0; i < rounds; i++) {
+        const setting = i % 2 === 0 ? ON : OFF;
+        await store().write([put(PARALLEL, setting), put(BATCHING, setting)]);
+      }
+      writing = false;
+    })();
+    let looks = 0;
+    const seen = new Set<string>();
+    while (writing) {
+      const { parallel, batching } = await store().read(ALL);
+      expect(parallel?.setting).toEqual(batching?.setting);
+      seen.add(parallel?.setting.kind ?? "");
+      looks++;
+    }
+    await writer;
+    expect(looks).toBeGreaterThan(rounds);
+    expect(seen).toEqual(new Set(["on", "off"]));
+  });
+}
+
+function faultTests(
+  under: () => StoreUnderTest,
+  store: () => FlagStore,
+  read: Read,
+  can: StoreAbilities,
+): void {
+  it("leaves a whole file behind whenever its process is killed", async () => {
+    const text = `${under().moduleText}
+      for (let i = 0; ; i++) {
+        const setting = { kind: i % 2 === 0 ? "on" : "off" };
+        await store.write(flags.slice(0, 2).map((flag) => ({ flag, setting, intent: "loop." + i })));
+        console.log(i);
+      }`;
+    for (let round = 0; round < (can.restarts ? 3 : 6); round++) {
+      const writer = runModule(text);
+      await writer.printed(1 + round * (can.restarts ? 1 : 7));
+      // Somewhere in the writes that follow; where exactly differs from run to run.
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
+      await writer.kill();
+      const { FEATURE_PARALLEL: parallel, FEATURE_BATCHING: batching } = await under().literals();
+      expect(["true", "false"]).toContain(parallel);
+      expect(batching).toBe(parallel);
+      await store().write([put(PARALLEL, ON)]);
+      expect(await read(PARALLEL)).toMatchObject({ setting: ON, effective: true });
+    }
+  });
+
+  it("says in a sentence that it may not write, and works again when it may", async () => {
+    const before = await under().literals();
+    for (const version of [undefined, (await read(PARALLEL))?.version]) {
+      const fault = await withoutRights(under().folder, 0o555, () =>
+        faultOf(store().write([put(PARALLEL, ON, version)])),
+      );
+      expect(fault.recoverable).toBe(false);
+      expect(fault.message).toMatch(/^cannot write .*: permission denied; Belay's user must own it/);
+    }
+    expect(await under().literals()).toEqual(before);
+    await store().write([put(PARALLEL, ON)]);
+    expect(await read(PARALLEL)).toMatchObject({ setting: ON });
+  });
+
+  it("says in a sentence that it may not read", async () => {
+    const fault = await withoutRights(under().folder, 0, () => faultOf(store().read(ALL)));
+    expect(fault.message).toMatch(/^cannot read .*: permission denied; Belay's user needs to read it$/);
+  });
+}
