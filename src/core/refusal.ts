@@ -46,6 +46,8 @@ export interface Offer {
   readonly style?: "primary" | "danger";
   /** Asked before the command runs. */
   readonly confirm?: string;
+  /** A question whose answer becomes the command's `because`. */
+  readonly reason?: string;
 }
 
 export interface Refusal {

@@ -1,9 +1,10 @@
 /** Announcing: which messages an event owes to people. The card and each alert is one message under one key, edited as things move on. */
 import type { HoldReason, Recorded, RolloutEvent } from "../core/event.ts";
 import type { Plan } from "../core/plan.ts";
+import type { AlertKind } from "../core/report/told.ts";
 import { eventInWords } from "../core/report/words.ts";
 import type { State } from "../core/rollout/state.ts";
-import type { AlertKind, Lane, Notice, OutboxDraft } from "./ports.ts";
+import type { Lane, Notice, OutboxDraft } from "./ports.ts";
 
 /** Holds that a person must end and that no page speaks of: they get a message of their own. */
 const LOUD_HOLDS: readonly HoldReason[] = [

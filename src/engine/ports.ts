@@ -2,7 +2,8 @@
 import type { Actor, Recorded } from "../core/event.ts";
 import type { Answer } from "../core/measurement.ts";
 import type { FlagDef, Plan } from "../core/plan.ts";
-import type { Shown } from "../core/report/card.ts";
+import type { Offer } from "../core/refusal.ts";
+import type { AlertKind, Told } from "../core/report/told.ts";
 import type { Reading } from "../core/rollout/desired.ts";
 import type { State } from "../core/rollout/state.ts";
 import type { Setting } from "../core/setting.ts";
@@ -178,20 +179,13 @@ export type Notice =
   /** The private answer to a command. */
   | { readonly kind: "answer"; readonly replyTo: ReplyTo; readonly answer: CommandAnswer };
 
-export type AlertKind = "rollback" | "approval" | "review" | "baseline" | "page" | "hold" | "ended";
-
 /** What a command is answered with. `text` is whole sentences; `blocks` carry structured output (status, plan, history). */
 export interface CommandAnswer {
   readonly ok: boolean;
   readonly code: string;
   readonly text: string;
   readonly lines: readonly string[];
-  readonly offers: readonly {
-    readonly label: string;
-    readonly command: string;
-    readonly style?: "primary" | "danger";
-    readonly confirm?: string;
-  }[];
+  readonly offers: readonly Offer[];
   readonly run?: string;
 }
 
@@ -288,9 +282,7 @@ export interface Spool {
 }
 
 /** What a chat adapter renders from, at the moment of sending. */
-export interface RunView extends Shown {
-  readonly events: readonly Recorded[];
-}
+export type RunView = Told;
 
 /**
  * A chat. Rejects with `OutsideFault`; a rejected call may have been applied, which is why every message carries its key.

@@ -327,11 +327,17 @@ describe("systemctl itself", () => {
     for (const child of children) child.kill("SIGKILL");
     await rm(folder, { recursive: true, force: true });
   });
-  async function saying(script: string): Promise<Target> {
+  async function saying(script: string, upWithinMs = 500, timeoutMs = 4_000): Promise<Target> {
     const systemctl = join(folder, "systemctl");
     await writeFile(systemctl, `#!/bin/sh\necho "$@" >> ${folder}/calls\n${script}\n`);
     await chmod(systemctl, 0o755);
-    return createSystemdTarget({ unit: "ingestion.service", systemctl, timeoutMs: 400, upWithinMs: 500 });
+    return createSystemdTarget({
+      unit: "ingestion.service",
+      systemctl,
+      timeoutMs,
+      settleMs: 50,
+      upWithinMs,
+    });
   }
 
   it("is called with one argument per word, and the unit after --", async () => {
@@ -379,12 +385,34 @@ describe("systemctl itself", () => {
   });
 
   it("may hang", async () => {
-    const target = await saying("exec sleep 5");
+    const target = await saying("exec sleep 5", 500, 400);
     const begun = performance.now();
     const fault = await faultOf(target.restart());
     expect(fault.message).toBe("systemctl show ingestion.service took longer than 400 ms");
     expect(fault.recoverable).toBe(true);
     expect(performance.now() - begun).toBeLessThan(3_000);
+  });
+
+  const properties = (id: string, state: string, more = "") =>
+    `printf 'LoadState=loaded\\nActiveState=%s\\nSubState=running\\nMainPID=1\\nInvocationID=%s\\n${more}' ${state} ${id}`;
+
+  it("may restart nothing at all: the old process is not taken for a new one", async () => {
+    const target = await saying(`case "$*" in *show*) ${properties("old", "active")};; esac`);
+    const fault = await faultOf(target.restart());
+    expect(fault.message).toBe("ingestion.service is not up 500 ms after its start: it has not started");
+  });
+
+  it("may take its time: a unit whose job waits has not failed", async () => {
+    const after = `n=$(cat ${folder}/n); echo x >> ${folder}/n; [ "$(echo "$n" | wc -l)" -lt 3 ] && { ${properties("old", "inactive", "Job=7\\n")}; exit; }; ${properties("new", "active")}`;
+    const target = await saying(
+      `case "$*" in *restart*) echo > ${folder}/n;; *show*) [ -e ${folder}/n ] || { ${properties("old", "active")}; exit; }; ${after};; esac`,
+      5_000,
+    );
+    await target.restart();
+    expect(
+      (await readFile(join(folder, "calls"), "utf8")).split("\n").filter((line) => line.includes(" show "))
+        .length,
+    ).toBeGreaterThan(4);
   });
 
   it("may refuse, and then Belay says what is missing", async () => {

@@ -21,6 +21,8 @@ export interface AckBook {
   enter(envelope: Envelope, sends: number, isOpen: () => boolean): Sent;
   /** Takes a frame from the bot. */
   take(frame: string): void;
+  /** Ends the waiting for what is still on its way. */
+  close(): void;
 }
 
 interface Entry {
@@ -87,6 +89,12 @@ export function createAckBook(context: Context): AckBook {
       if (entry.settled) return;
       entry.settled = true;
       entry.settle({ kind: "acked", ackMs, body: isObject(frame) ? frame.payload : undefined });
+    },
+    close() {
+      for (const entry of entries.values()) {
+        if (!entry.settled) entry.settle({ kind: "undeliverable", why: "the workspace has stopped" });
+        entry.settled = true;
+      }
     },
   };
 }

@@ -3,7 +3,7 @@
 import { checkBlocks } from "./block-kit.ts";
 import type { Context } from "./context.ts";
 import { isList, isObject, type JsonObject } from "./json.ts";
-import { checkMrkdwn, hasBroadcast, mrkdwnTexts } from "./mrkdwn.ts";
+import { checkMrkdwn, hasBroadcast, hasBroadcastElement, mrkdwnTexts } from "./mrkdwn.ts";
 
 /** A longer text is cut, with the warning `message_truncated`. */
 export const TEXT_CUT_AT = 40_000;
@@ -63,7 +63,7 @@ function judgeManners(
     violate("fallback_text_missing", `${where}: blocks without a text for notifications`);
   const texts = [text, ...mrkdwnTexts(blocks ?? [])];
   for (const problem of texts.flatMap(checkMrkdwn)) violate("unescaped_mrkdwn", `${where}: ${problem}`);
-  if (!context.broadcastsAllowed && texts.some(hasBroadcast)) {
+  if (!context.broadcastsAllowed && (texts.some(hasBroadcast) || hasBroadcastElement(blocks))) {
     violate("broadcast_mention", `${where}: mentions @channel, @here or @everyone`);
   }
 }

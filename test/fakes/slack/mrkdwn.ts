@@ -76,6 +76,13 @@ export function mrkdwnTexts(value: unknown): readonly string[] {
   return [...own, ...Object.values(value).flatMap(mrkdwnTexts)];
 }
 
+/** Whether blocks hold a rich-text mention of a whole channel. */
+export function hasBroadcastElement(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(hasBroadcastElement);
+  if (!isObject(value)) return false;
+  return value.type === "broadcast" || Object.values(value).some(hasBroadcastElement);
+}
+
 /** Escapes `&`, `<` and `>` as Slack wants them. */
 export function escapeText(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

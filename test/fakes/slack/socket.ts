@@ -28,6 +28,8 @@ export interface SocketMode extends Transport {
   drop(): void;
   /** Sockets that envelopes may go to. */
   ready(): number;
+  /** Ends the waiting for acknowledgements. */
+  close(): void;
 }
 
 interface Link {
@@ -95,6 +97,7 @@ export function createSocketMode(context: Context): SocketMode {
       for (const link of [...links]) link.socket.terminate();
     },
     ready: () => ready().length,
+    close: () => book.close(),
   };
 }
 

@@ -1,0 +1,195 @@
+/** The messages that must notify: rollbacks, approvals, reviews, pages and holds, as one model each; edited as things move on. */
+import { formatActor } from "../event.ts";
+import type { Offer } from "../refusal.ts";
+import { isLive, isOpenRun } from "../rollout/state.ts";
+import { formatSetting } from "../setting.ts";
+import { type Card, cardOf, offersOf } from "./card.ts";
+import { rollbackAlert } from "./rollback-alert.ts";
+import {
+  type Alert,
+  type AlertKind,
+  type AlertLine,
+  eventAt,
+  firstAfter,
+  line,
+  type Part,
+  type Told,
+} from "./told.ts";
+import { holdInWords } from "./words.ts";
+
+/** The alert about the event `seq` as things stand now; undefined when that event is not of this kind. */
+export function alertOf(told: Told, about: AlertKind, seq: number): Alert | undefined {
+  switch (about) {
+    case "rollback":
+      return rollbackAlert(told, seq);
+    case "approval":
+      return approvalAlert(told, seq);
+    case "review":
+      return reviewAlert(told, seq);
+    case "baseline":
+      return baselineAlert(told, seq);
+    case "page":
+      return pageAlert(told, seq);
+    case "hold":
+      return holdAlert(told, seq);
+  }
+}
+
+function figuresLine(card: Card): readonly AlertLine[] {
+  if (card.figures.length === 0) return [];
+  return [line("Evidence", card.figures.map((figure) => `${figure.guard} ${figure.text}`).join(" · "))];
+}
+
+function approvalAlert(told: Told, seq: number): Alert | undefined {
+  const asked = eventAt(told, seq, "approval_requested");
+  if (asked === undefined) return undefined;
+  const { plan, state, now } = told;
+  const { event } = asked;
+  const stage = plan.stages[event.stage];
+  const name = stage?.name ?? "";
+  const flips = (stage?.substages[0]?.set ?? [])
+    .map((item) => `${item.flag} ${formatSetting(item.setting)}`)
+    .join(", ");
+  const open = state.approval?.seq === seq && state.approval.approvedBy === undefined && isLive(state);
+  const approved = firstAfter(told, seq, "approved");
+  const who = formatActor(event.requester);
+  const needs = line("Needs", `one of ${event.from}, not ${who} · lapses `, {
+    wall: now.wall + event.expiresAt - now.steady,
+  });
+  const ended =
+    approved !== undefined && approved.event.stage === event.stage
+      ? line("Done", `approved by ${formatActor(approved.event.by)} `, { wall: approved.wall })
+      : line("Done", "void: it lapsed, or things changed");
+  const approve: Offer = {
+    label: "Approve",
+    command: `rollout approve run=${state.run}`,
+    style: "primary",
+    confirm: `Turn on ${flips}?`,
+  };
+  return {
+    title: open
+      ? `${who} asks: ${plan.rollout}, stage ${name}`
+      : `${plan.rollout}, stage ${name}: approval closed`,
+    lines: [
+      line("Change", `${flips} in ${plan.environment}`),
+      ...(open ? [...figuresLine(cardOf(told)), needs] : [ended]),
+    ],
+    offers: open ? [approve, { label: "Hold", command: `rollout hold run=${state.run}` }] : [],
+    summary: open
+      ? `${who} asks to approve ${name} of ${plan.rollout}: ${flips}.`
+      : `The approval for ${name} of ${plan.rollout} is closed.`,
+  };
+}
+
+function reviewAlert(told: Told, seq: number): Alert | undefined {
+  const opened = eventAt(told, seq, "review_opened");
+  if (opened === undefined) return undefined;
+  const { plan, state } = told;
+  const name = plan.stages[opened.event.stage]?.name ?? "";
+  const open = state.review?.seq === seq && isLive(state);
+  const signed = firstAfter(told, seq, "signed_off");
+  const card = cardOf(told);
+  const on = card.rows.filter((row) => row.mark === "done" && row.name !== name).map((row) => row.name);
+  const because = signed?.event.because === undefined ? "" : `: ${signed.event.because}`;
+  const ended =
+    signed === undefined
+      ? line("Done", "closed without a sign-off")
+      : line("Done", `${signed.event.decision} by ${formatActor(signed.event.by)}${because} `, {
+          wall: signed.wall,
+        });
+  const run = `run=${state.run}`;
+  return {
+    title: open
+      ? `Review of ${plan.rollout}: sign-off needed`
+      : `Review of ${plan.rollout}: ${signed?.event.decision ?? "closed"}`,
+    lines: [line("Passed", on.join(", ") || "nothing yet"), ...(open ? figuresLine(card) : [ended])],
+    offers: open
+      ? [
+          {
+            label: "Sign GO",
+            command: `rollout signoff go ${run}`,
+            style: "primary",
+            confirm: "Sign off: everything stays on and the rollout ends?",
+          },
+          {
+            label: "Sign NO-GO...",
+            command: `rollout signoff no-go ${run}`,
+            reason: "What speaks against it?",
+          },
+        ]
+      : [],
+    summary: open
+      ? `${plan.rollout} waits for the sign-off of its review.`
+      : `The review of ${plan.rollout} is closed.`,
+  };
+}
+
+function baselineAlert(told: Told, seq: number): Alert | undefined {
+  const asked = eventAt(told, seq, "baseline_asked");
+  if (asked === undefined) return undefined;
+  const { plan, state } = told;
+  const flags = asked.event.flags.join(", ");
+  const open = state.baselineAsk?.seq === seq && !state.baselineAsk.confirmed && isLive(state);
+  const run = `run=${state.run}`;
+  return {
+    title: open
+      ? `${plan.rollout} asks: turn off ${flags} for the baseline?`
+      : `${plan.rollout}: baseline answered`,
+    lines: [line("Why", `the baseline needs every flag off, and ${flags} is on now`)],
+    offers: open
+      ? [
+          {
+            label: "Turn off",
+            command: `rollout advance ${run}`,
+            style: "danger",
+            confirm: `Turn off ${flags} in ${plan.environment}?`,
+          },
+          {
+            label: "Stop",
+            command: `rollout stop ${run} --leave-on`,
+            confirm: "End this rollout and leave the flags as they are?",
+          },
+        ]
+      : [],
+    summary: `${plan.rollout}: the baseline would turn off ${flags}, which is on now.`,
+  };
+}
+
+function pageAlert(told: Told, seq: number): Alert | undefined {
+  const paged = eventAt(told, seq, "paged");
+  if (paged === undefined) return undefined;
+  const { plan, state } = told;
+  return {
+    title: `PAGE ${paged.event.severity} · ${plan.rollout} · ${plan.environment}`,
+    lines: [line("What", paged.event.summary), line("Stands", cardOf(told).status)],
+    offers: isOpenRun(state) ? offersOf(plan, state) : [],
+    summary: paged.event.summary,
+  };
+}
+
+function holdAlert(told: Told, seq: number): Alert | undefined {
+  const held = eventAt(told, seq, "held");
+  if (held === undefined) return undefined;
+  const { plan, state } = told;
+  const { reason, detail, by } = held.event;
+  const open = isOpenRun(state) && state.holds.some((hold) => hold.reason === reason);
+  return {
+    title: open
+      ? `HELD ${plan.rollout}: ${holdInWords(reason)}`
+      : `${plan.rollout}: no longer held (${holdInWords(reason)})`,
+    lines: [
+      line("Why", detail),
+      line("Who", formatActor(by)),
+      line("Next", "nothing advances; guards still judge, a breach still rolls back"),
+    ],
+    offers: open ? offersOf(plan, state) : [],
+    summary: `${plan.rollout} is held (${holdInWords(reason)}): ${detail}.`,
+  };
+}
+
+/** An alert as lines of text, for a terminal; `clock` writes an instant. */
+export function alertLines(alert: Alert, clock: (wall: number) => string): readonly string[] {
+  const text = (parts: readonly Part[]): string =>
+    parts.map((part) => (typeof part === "string" ? part : clock(part.wall))).join("");
+  return [alert.title, ...alert.lines.map((one) => `${one.label.padEnd(6)} ${text(one.parts)}`)];
+}

@@ -1,0 +1,61 @@
+/** A run with its story, and the shape of a message that tells of one of its events. */
+import type { Recorded, RolloutEvent } from "../event.ts";
+import type { Offer } from "../refusal.ts";
+import type { Shown } from "./card.ts";
+
+/** Text with instants in it (Unix ms), which each medium writes in its reader's own time. */
+export type Part = string | { readonly wall: number };
+
+export interface AlertLine {
+  readonly label: string;
+  readonly parts: readonly Part[];
+}
+
+export type AlertKind = "rollback" | "approval" | "review" | "baseline" | "page" | "hold";
+
+export interface Alert {
+  readonly title: string;
+  readonly lines: readonly AlertLine[];
+  readonly offers: readonly Offer[];
+  /** One sentence that says it all, for notifications and screen readers. */
+  readonly summary: string;
+}
+
+/** A run with its events; `seq` names the event that the alert tells of. */
+export interface Told extends Shown {
+  readonly events: readonly Recorded[];
+}
+
+/** The events of these kinds. */
+export type Of<K extends RolloutEvent["kind"]> = Extract<RolloutEvent, { kind: K }>;
+
+/** The event with this sequence number, if it is of this kind. */
+export function eventAt<K extends RolloutEvent["kind"]>(
+  told: Told,
+  seq: number,
+  kind: K,
+): (Recorded & { readonly event: Of<K> }) | undefined {
+  const found = told.events.find((one) => one.seq === seq);
+  return found !== undefined && isKind(found, kind) ? found : undefined;
+}
+
+function isKind<K extends RolloutEvent["kind"]>(
+  one: Recorded,
+  kind: K,
+): one is Recorded & { readonly event: Of<K> } {
+  return one.event.kind === kind;
+}
+
+/** The first later event of this kind. */
+export function firstAfter<K extends RolloutEvent["kind"]>(
+  told: Told,
+  seq: number,
+  kind: K,
+): (Recorded & { readonly event: Of<K> }) | undefined {
+  for (const one of told.events) if (one.seq > seq && isKind(one, kind)) return one;
+  return undefined;
+}
+
+export function line(label: string, ...parts: readonly Part[]): AlertLine {
+  return { label, parts };
+}
