@@ -18,19 +18,19 @@ import type { Asker, Outcome } from "../core/rollout/people.ts";
 import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { type Known, type Resolution, type Run, resolve } from "../core/target.ts";
 import { MINUTE } from "../core/time.ts";
-import { messageOf } from "./concurrency.ts";
 import { beginning } from "./keeper.ts";
-import type {
-  Clock,
-  CommandAnswer,
-  Ids,
-  Intake,
-  Journal,
-  Log,
-  OutboxDraft,
-  RunView,
-  Service,
-  StoredRun,
+import {
+  type Clock,
+  type CommandAnswer,
+  type Ids,
+  type Intake,
+  type Journal,
+  type Log,
+  messageOfFault,
+  type OutboxDraft,
+  type RunView,
+  type Service,
+  type StoredRun,
 } from "./ports.ts";
 import type { Runner } from "./runner.ts";
 
@@ -76,8 +76,8 @@ export class Commands {
       if (stale !== undefined) return await this.#reply(intake, refusalAnswer(stale));
       return await this.#act(intake, parsed, resolve(parsed, this.#known(), this.#deps.clock.now()));
     } catch (error) {
-      this.#deps.log.error("a command failed inside", { key: intake.key, error: messageOf(error) });
-      const text = `An internal error stopped this command: ${messageOf(error)}. Look at \`/rollout status\` before you repeat it.`;
+      this.#deps.log.error("a command failed inside", { key: intake.key, error: messageOfFault(error) });
+      const text = `An internal error stopped this command: ${messageOfFault(error)}. Look at \`/rollout status\` before you repeat it.`;
       return this.#reply(intake, { ok: false, code: "internal", text, lines: [], offers: [] });
     }
   }
@@ -106,7 +106,10 @@ export class Commands {
     try {
       await this.#deps.journal.answer(intake.key, this.#draftsFor(intake, answer));
     } catch (error) {
-      this.#deps.log.error("an answer could not be journaled", { key: intake.key, error: messageOf(error) });
+      this.#deps.log.error("an answer could not be journaled", {
+        key: intake.key,
+        error: messageOfFault(error),
+      });
     }
     return answer;
   }
@@ -266,7 +269,7 @@ export class Commands {
     } catch (error) {
       return refuse(
         "flag_store",
-        `the flag store cannot be read: ${messageOf(error)}. A rollout needs to know where it starts from.`,
+        `the flag store cannot be read: ${messageOfFault(error)}. A rollout needs to know where it starts from.`,
       );
     }
   }

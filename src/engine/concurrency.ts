@@ -79,8 +79,3 @@ export function backoffMs(clock: Clock, attempt: number, first: number, most: nu
   const ceiling = Math.min(most, first * 2 ** Math.min(attempt, 20));
   return ceiling * (0.5 + clock.random() / 2);
 }
-
-/** What a thrown value says, in one line. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -9,23 +9,24 @@ import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { DAY } from "../core/time.ts";
 import { announce } from "./announce.ts";
 import { Commands } from "./commands.ts";
-import { type Bell, createBell, messageOf } from "./concurrency.ts";
+import { type Bell, createBell } from "./concurrency.ts";
 import type { Missed } from "./measure.ts";
 import { Outbox } from "./outbox.ts";
 import { impatient } from "./patience.ts";
-import type {
-  Chat,
-  Clock,
-  CommandAnswer,
-  Ids,
-  Intake,
-  Journal,
-  Log,
-  OutboxDraft,
-  RunView,
-  Service,
-  Spool,
-  StoredRun,
+import {
+  type Chat,
+  type Clock,
+  type CommandAnswer,
+  type Ids,
+  type Intake,
+  type Journal,
+  type Log,
+  messageOfFault,
+  type OutboxDraft,
+  type RunView,
+  type Service,
+  type Spool,
+  type StoredRun,
 } from "./ports.ts";
 import { Runner } from "./runner.ts";
 
@@ -111,7 +112,7 @@ export class Engine {
     try {
       if (!(await journal.accept(intake))) return { kind: "duplicate" };
     } catch (error) {
-      log.error("a command could not be journaled", { key: intake.key, error: messageOf(error) });
+      log.error("a command could not be journaled", { key: intake.key, error: messageOfFault(error) });
       if (!this.#commands.isBackward(intake)) return { kind: "unavailable", text: UNAVAILABLE };
     }
     const answer = this.#commands.carryOut(intake);
@@ -201,7 +202,7 @@ export class Engine {
     runner
       .run(missed)
       .catch((error: unknown) =>
-        this.#deps.log.error("a runner stopped", { run: runner.id, error: messageOf(error) }),
+        this.#deps.log.error("a runner stopped", { run: runner.id, error: messageOfFault(error) }),
       );
   }
 
@@ -275,7 +276,7 @@ export class Engine {
       try {
         await journal.setMeta(HEARTBEAT_KEY, String(Math.round(clock.now().steady)));
       } catch (error) {
-        log.warn("the heartbeat could not be saved", { error: messageOf(error) });
+        log.warn("the heartbeat could not be saved", { error: messageOfFault(error) });
       }
       await this.#heart.wait(HEARTBEAT_MS);
     }

@@ -4,9 +4,17 @@ import { claimsOf } from "../core/gate.ts";
 import type { Plan } from "../core/plan.ts";
 import { evolve } from "../core/rollout/evolve.ts";
 import { isOpenRun, type State } from "../core/rollout/state.ts";
-import { messageOf, withDeadline } from "./concurrency.ts";
+import { withDeadline } from "./concurrency.ts";
 import { JOURNAL_DEADLINE_MS } from "./patience.ts";
-import type { Clock, Commit, Journal, Log, OutboxDraft, Spool } from "./ports.ts";
+import {
+  type Clock,
+  type Commit,
+  type Journal,
+  type Log,
+  messageOfFault,
+  type OutboxDraft,
+  type Spool,
+} from "./ports.ts";
 
 /** Going back waits this long for the journal, then counts without it. */
 const BACKWARD_DEADLINE_MS = 200;
@@ -80,7 +88,7 @@ export class Keeper {
     } catch (error) {
       this.#deps.log.error("an answer could not be journaled", {
         run: this.#state.run,
-        error: messageOf(error),
+        error: messageOfFault(error),
       });
       return false;
     }
@@ -150,7 +158,7 @@ export class Keeper {
     } catch (error) {
       this.#deps.log.error("the journal did not take a decision", {
         run: commit.run,
-        error: messageOf(error),
+        error: messageOfFault(error),
       });
       return "failed";
     }
@@ -164,7 +172,9 @@ export class Keeper {
       if (intake === undefined) continue;
       journal
         .answer(intake, [])
-        .catch((error: unknown) => log.error("an intake stays open", { intake, error: messageOf(error) }));
+        .catch((error: unknown) =>
+          log.error("an intake stays open", { intake, error: messageOfFault(error) }),
+        );
     }
     this.#owed = [];
   }
@@ -191,7 +201,7 @@ export class Keeper {
         .reduce<State>((folded, one) => evolve(plan, folded, one), stored.state);
       if (this.#owed.length === 0) spool.clear(this.#state.run);
     } catch (error) {
-      log.error("the journal could not be read back", { run: this.#state.run, error: messageOf(error) });
+      log.error("the journal could not be read back", { run: this.#state.run, error: messageOfFault(error) });
     }
   }
 }

@@ -1,5 +1,5 @@
 /** Delivers what was announced: each lane in order and on its own, so that no cosmetic message holds up an urgent one, and nothing here holds up a rollback. */
-import { type Bell, backoffMs, createBell, messageOf, sleep } from "./concurrency.ts";
+import { type Bell, backoffMs, createBell, sleep } from "./concurrency.ts";
 import {
   type Chat,
   type Clock,
@@ -7,6 +7,7 @@ import {
   type Lane,
   type Log,
   type MessageRef,
+  messageOfFault,
   type OutboxItem,
   OutsideFault,
   type RunView,
@@ -93,7 +94,7 @@ export class Outbox {
           };
           await chat.update(ref, item, shown);
         } catch (error) {
-          log.info("a card was not refreshed", { run, error: messageOf(error) });
+          log.info("a card was not refreshed", { run, error: messageOfFault(error) });
         }
       }
     }
@@ -109,7 +110,7 @@ export class Outbox {
         if (now.length === 0) await this.#bells.get(lane)?.wait(IDLE_MS);
         else await Promise.all(now.map((item) => this.#deliver(item)));
       } catch (error) {
-        log.error("the outbox stumbled", { lane, error: messageOf(error) });
+        log.error("the outbox stumbled", { lane, error: messageOfFault(error) });
         await sleep(clock, RETRY_FIRST_MS);
       }
     }
@@ -131,11 +132,11 @@ export class Outbox {
       log.warn("a message was not delivered", {
         key: item.key,
         attempts: item.attempts + 1,
-        error: messageOf(error),
+        error: messageOfFault(error),
         final,
       });
       if (final && item.attempts + 1 >= MOST_ATTEMPTS_UNRECOVERABLE) {
-        log.error("a message is given up", { key: item.key, error: messageOf(error) });
+        log.error("a message is given up", { key: item.key, error: messageOfFault(error) });
         await journal.delivered(item, undefined);
         return;
       }

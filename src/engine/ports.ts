@@ -298,3 +298,8 @@ export interface Chat {
   /** Edits a message in place. */
   update(ref: MessageRef, item: OutboxItem, view: RunView): Promise<void>;
 }
+
+/** What a thrown value says, in one line. */
+export function messageOfFault(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

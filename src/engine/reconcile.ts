@@ -8,8 +8,8 @@ import {
   type Write,
 } from "../core/rollout/desired.ts";
 import { isLive, pendingBackward, pendingForward, type State } from "../core/rollout/state.ts";
-import { backoffMs, createBell, messageOf, sleep } from "./concurrency.ts";
-import { type Clock, type FlagWrite, type Log, OutsideFault, type Service } from "./ports.ts";
+import { backoffMs, createBell, sleep } from "./concurrency.ts";
+import { type Clock, type FlagWrite, type Log, messageOfFault, OutsideFault, type Service } from "./ports.ts";
 
 /** Retries of an OFF: from a quarter of a second to five, for ever. */
 const RETRY_FIRST_MS = 250;
@@ -49,6 +49,7 @@ export class Reconcile {
   #readings: Readings;
   #views: Views = {};
   #fault: string | undefined;
+  readonly #refusals: Record<string, string | undefined> = {};
   #stopped = false;
   /** Per flag: the intent last written and when (steady ms), so that one intent is not written again before a later read. */
   readonly #written = new Map<string, { intent: string; at: number }>();
@@ -74,6 +75,11 @@ export class Reconcile {
 
   storeFault(): string | undefined {
     return this.#fault;
+  }
+
+  /** Forward writes that the store refused for good, by intent. */
+  refusals(): Readonly<Record<string, string | undefined>> {
+    return this.#refusals;
   }
 
   /** Something may be owed now: look at once. */
@@ -121,9 +127,9 @@ export class Reconcile {
       return true;
     } catch (error) {
       if (this.#fault === undefined) {
-        log.warn("the flag store cannot be read", { rollout: plan.rollout, error: messageOf(error) });
+        log.warn("the flag store cannot be read", { rollout: plan.rollout, error: messageOfFault(error) });
       }
-      this.#fault = messageOf(error);
+      this.#fault = messageOfFault(error);
       return false;
     } finally {
       if (!this.#stopped) this.#deps.onSeen();
@@ -164,9 +170,11 @@ export class Reconcile {
       this.#remember(writes);
       return true;
     } catch (error) {
-      this.#fault = messageOf(error);
+      this.#fault = messageOfFault(error);
       // The outcome is unknown: a forward write waits for a read that tells; a backward one is simply sent again.
       if (lane === "forward") this.#remember(writes);
+      const final = lane === "forward" && error instanceof OutsideFault && !error.recoverable;
+      for (const write of final ? writes : []) this.#refusals[write.intent] = this.#fault;
       const flags = writes.map((write) => write.flag).join(",");
       log.warn("a flag write failed or its outcome is unknown", {
         rollout: plan.rollout,

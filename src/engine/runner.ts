@@ -10,10 +10,18 @@ import { type Ask, type Asker, type Outcome, onAsk } from "../core/rollout/peopl
 import { isOpenRun, type State } from "../core/rollout/state.ts";
 import { onTick } from "../core/rollout/tick.ts";
 import type { World } from "../core/rollout/world.ts";
-import { type Bell, createBell, createMailbox, messageOf } from "./concurrency.ts";
+import { type Bell, createBell, createMailbox } from "./concurrency.ts";
 import { Keeper, type Kept } from "./keeper.ts";
 import { Measure, type Missed } from "./measure.ts";
-import type { Clock, Journal, Log, OutboxDraft, Service, Spool } from "./ports.ts";
+import {
+  type Clock,
+  type Journal,
+  type Log,
+  messageOfFault,
+  type OutboxDraft,
+  type Service,
+  type Spool,
+} from "./ports.ts";
 import { Reconcile } from "./reconcile.ts";
 
 /** A quiet rollout is looked at this often, so that planned times and deadlines are met. */
@@ -80,6 +88,7 @@ export class Runner {
       judgements: this.#measure.judgements(),
       readings: this.#reconcile.readings(),
       views: this.#reconcile.views(),
+      refusals: this.#reconcile.refusals(),
       since: this.#since,
       ...(fault === undefined ? {} : { storeFault: fault }),
     };
@@ -121,7 +130,7 @@ export class Runner {
     if (this.#queued || this.#stopped) return;
     this.#queued = true;
     const failed = (error: unknown): void =>
-      this.#deps.log.error("a step failed", { run: this.id, error: messageOf(error) });
+      this.#deps.log.error("a step failed", { run: this.id, error: messageOfFault(error) });
     this.#mailbox.run(() => this.#step()).catch(failed);
   }
 
@@ -147,9 +156,9 @@ export class Runner {
     } catch (error) {
       this.#deps.log.error("a decision threw; the run is quarantined", {
         run: this.id,
-        error: messageOf(error),
+        error: messageOfFault(error),
       });
-      return this.#quarantine(messageOf(error));
+      return this.#quarantine(messageOfFault(error));
     }
   }
 
@@ -160,9 +169,9 @@ export class Runner {
     } catch (error) {
       this.#deps.log.error("events could not be applied; the run is quarantined", {
         run: this.id,
-        error: messageOf(error),
+        error: messageOfFault(error),
       });
-      return this.#keeper.commit(this.#quarantine(messageOf(error)), []);
+      return this.#keeper.commit(this.#quarantine(messageOfFault(error)), []);
     }
   }
 
@@ -185,7 +194,7 @@ export class Runner {
     const guards = guardsBefore(this.plan, state, upcomingStage(this.plan, state));
     Promise.all([this.#measure.askNow(guards), this.#reconcile.readNow()])
       .catch((error: unknown) =>
-        this.#deps.log.error("fresh evidence could not be asked for", { error: messageOf(error) }),
+        this.#deps.log.error("fresh evidence could not be asked for", { error: messageOfFault(error) }),
       )
       .finally(() => {
         this.#asking = false;
@@ -224,11 +233,11 @@ export class Runner {
     try {
       return onAsk(this.plan, this.state(), ask, asker, this.world(), this.#deps.clock.now());
     } catch (error) {
-      this.#deps.log.error("an ask threw", { run: this.id, error: messageOf(error) });
+      this.#deps.log.error("an ask threw", { run: this.id, error: messageOfFault(error) });
       if (ask.kind !== "rollback")
         return refuse(
           "stuck",
-          `an internal error: ${messageOf(error)}. \`/rollout rollback all\` still works.`,
+          `an internal error: ${messageOfFault(error)}. \`/rollout rollback all\` still works.`,
         );
       const cause = { kind: "person" as const, because: "rollback of a quarantined rollout" };
       const started = planRollback(this.plan, this.state(), this.world(), -1, cause, asker.actor);

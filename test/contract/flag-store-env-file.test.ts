@@ -21,6 +21,7 @@ import {
   runModule,
   type StoreUnderTest,
   temporaryFolder,
+  tinyDisks,
 } from "../support/flag-store-contract.ts";
 
 const ENV_MODULE = new URL("../../src/adapters/flags/env-file.ts", import.meta.url).href;
@@ -417,6 +418,23 @@ describe("environment file", () => {
       expect(await store.write([put(PARALLEL, OFF)])).toEqual({ parallel: "written" });
       expect(await parallel()).toMatchObject({ setting: OFF });
     });
+
+    for (const run of tinyDisks) {
+      it("goes back on a full disk, and says that it is full when it is to go forward", () => {
+        const outcome = run(
+          folder,
+          `import { createEnvFileStore } from ${JSON.stringify(ENV_MODULE)};
+          let startedAt = 0;
+          const target = { status: async () => ({ running: true, startedAt }), restart: async () => { startedAt = Date.now() + 60000; } };
+          const store = createEnvFileStore({ path: ${JSON.stringify(path)}, target, restartWithinMs: 1000 });`,
+        );
+        expect(outcome).toEqual({
+          forward: expect.stringMatching(/^cannot write .*: the disk is full \(recoverable: true\)$/),
+          backward: { parallel: "written" },
+          read: expect.objectContaining({ setting: OFF, effective: true }),
+        });
+      });
+    }
 
     it("cannot hold what is no variable", async () => {
       for (const flag of [flagDef("dotted", "feature.dotted"), flagDef("zero", "ZERO", { on: "a\0b" })]) {

@@ -1,14 +1,12 @@
 #!/usr/bin/env node
-/**
- * A strict stand-in for `systemctl --user` on machines without systemd: it knows the three verbs that Belay uses, keeps each unit's state in a file,
- * runs a real process for it, and refuses everything else. Units are read from $SYSTEMD_UNIT_PATH, state is kept in $XDG_RUNTIME_DIR.
- */
+/** A strict stand-in for `systemctl --user` on machines without systemd: it knows the three verbs that Belay uses and runs real processes. */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
+// Units are read from the first folder of $SYSTEMD_UNIT_PATH, and the state of each is kept in $XDG_RUNTIME_DIR. Everything unknown is refused.
 const KEYS = new Set([
   "ExecStart",
   "EnvironmentFile",

@@ -1,5 +1,5 @@
 /** What every flag store must do, whatever it is made of: one suite, run against each. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -133,6 +133,43 @@ export function runModule(text: string): ModuleProcess {
     await ended;
   };
   return { child, printed, kill, ended };
+}
+
+/**
+ * Runs a store on a tiny disk mounted over `folder`, turns `parallel` on, fills the disk up, and tries to go forward and then back. `moduleText` must
+ * make `store`. The result holds what each write and the last reading said.
+ */
+export type TinyDisk = (folder: string, moduleText: string) => unknown;
+
+/** One way to a tiny disk; none, said aloud, where the machine lets nobody have a mount namespace of one's own. */
+export const tinyDisks: readonly TinyDisk[] = findTinyDisk();
+
+function findTinyDisk(): readonly TinyDisk[] {
+  const namespace = [["--mount"], ["--user", "--map-root-user", "--mount"]].find((words) => {
+    const args = [...words, "--propagation", "private", "mount", "-t", "tmpfs", "tmpfs", "/mnt"];
+    return spawnSync("unshare", args, { stdio: "ignore" }).status === 0;
+  });
+  if (namespace !== undefined) return [(folder, moduleText) => onTinyDisk(namespace, folder, moduleText)];
+  console.warn("there are no mount namespaces on this machine, so full disks are not tested");
+  return [];
+}
+
+function onTinyDisk(namespace: readonly string[], folder: string, moduleText: string): unknown {
+  const text = `
+    import { writeFileSync } from "node:fs";
+    ${moduleText}
+    const flag = ${JSON.stringify(PARALLEL)};
+    const set = (kind, intent, ifVersion) => store.write([{ flag, setting: { kind }, intent, ...(ifVersion && { ifVersion }) }]);
+    await set("on", "first");
+    try { for (let i = 0; ; i++) writeFileSync(${JSON.stringify(folder)} + "/filler" + i, Buffer.alloc(4096)); } catch {}
+    const { version } = (await store.read([flag])).parallel;
+    const forward = await set("off", "forward", version).catch((fault) => fault.message + " (recoverable: " + fault.recoverable + ")");
+    const backward = await set("off", "backward");
+    console.log(JSON.stringify({ forward, backward, read: (await store.read([flag])).parallel }));`;
+  const script = 'mount -t tmpfs -o size=64k tmpfs "$1" && exec "$2" --input-type=module -e "$3"';
+  const args = ["--propagation", "private", "/bin/sh", "-c", script, "sh", folder, process.execPath, text];
+  const outcome: unknown = JSON.parse(execFileSync("unshare", [...namespace, ...args], { encoding: "utf8" }));
+  return outcome;
 }
 
 /** Registers the suite. `make` is called for each test; its flags are all off to begin with, except that `limit` is absent. */

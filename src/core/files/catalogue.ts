@@ -54,6 +54,26 @@ export function catalogueFrom(
       ),
     );
   }
+  if (file.provider.kind === "env-file") {
+    for (const { name, key } of Object.values(flags)) {
+      if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) continue;
+      mistakes.push(
+        mistake(
+          ["flags", name, "key"],
+          `expected the name of an environment variable (letters, digits, \`_\`), found ${found(key)}`,
+        ),
+      );
+    }
+  }
+  if (file.view !== undefined && "metric" in file.view && !/\{(key|flag)\}/.test(file.view.metric)) {
+    const example = `feature_enabled{flag="{key}"}`;
+    mistakes.push(
+      mistake(
+        ["view", "metric"],
+        `expected {key} or {flag} where the flag stands, such as ${example}, found ${found(file.view.metric)}`,
+      ),
+    );
+  }
   if (file.view === undefined)
     mistakes.push(
       mistake(

@@ -270,6 +270,20 @@ export function onEnabling(plan: Plan, state: State, world: World, now: Now): re
   if (seen.length > 0)
     return seen.map(({ flip }) => ({ kind: "flip_verified", flag: flip.flag, intent: flip.intent }));
   if (pending.length === 0) return baselineOrSoak(plan, state, world, now, index);
+  const refused = pending.find(({ flip }) => world.refusals[flip.intent] !== undefined);
+  if (refused !== undefined) {
+    const detail = world.refusals[refused.flip.intent] ?? "";
+    return [
+      withdrawal(plan, state, world, index, detail),
+      { kind: "held", reason: "flag_store", detail, by: BELAY },
+      ...page(
+        state,
+        `${state.run}.refused.${refused.flip.intent}`,
+        "P1",
+        `${plan.rollout}: ${stageAt(plan, index).name} could not be turned on: ${detail}`,
+      ),
+    ];
+  }
   const taken = pending.find(({ flip, at }) => {
     const reading = world.readings[flip.flag];
     return (

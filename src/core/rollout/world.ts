@@ -15,11 +15,13 @@ export interface World {
   readonly views: Readonly<Record<string, ServiceView | undefined>>;
   /** Since when (steady ms) this process has watched the run; silence from before means nothing. */
   readonly since: number;
+  /** Forward writes that the store refused for good, by intent, with its words. */
+  readonly refusals: Readonly<Record<string, string | undefined>>;
   /** Why the flag store cannot be read or written at present. */
   readonly storeFault?: string;
 }
 
-export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {}, since: 0 };
+export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {}, refusals: {}, since: 0 };
 
 /** Guards that are judged now: those of the newest flag stage, and during a look also the one that caused the rollback. */
 export function watchedGuards(plan: Plan, state: State): readonly Guard[] {

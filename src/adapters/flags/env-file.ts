@@ -1,0 +1,97 @@
+/** The flag store that is an environment file: one write and one restart for all flags of an operation. */
+import { dirname } from "node:path";
+import type { FlagDef } from "../../core/plan.ts";
+import type { Reading } from "../../core/rollout/desired.ts";
+import { fromWire } from "../../core/setting.ts";
+import type { FlagStore, Target } from "../../engine/ports.ts";
+import { type Found, readFound } from "./disk.ts";
+import { createMemoStore, type Memo } from "./env-memo.ts";
+import {
+  EMPTY,
+  type EnvFile,
+  isEffective,
+  lateFault,
+  refuseImpossible,
+  versionOf,
+  writeAndRestart,
+} from "./env-operation.ts";
+import { variablesOf } from "./env-text.ts";
+import { createTurns, within } from "./turns.ts";
+
+const DEFAULT_TIMEOUT_MS = 2_000;
+
+export interface EnvFileStoreOptions {
+  readonly path: string;
+  readonly target: Target;
+  /** How long one restart may take before the last working file comes back, ms. */
+  readonly restartWithinMs: number;
+  /** Folder for the last working file and for what Belay remembers of the file; the file's own folder when not given. */
+  readonly stateDir?: string;
+  /** Total deadline of one read, and of each piece of file work of a write, ms; 2 s when not given. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Writes are taken one after the other; each may need two restarts of `restartWithinMs`. A write without `ifVersion` goes back: its values hold even
+ * when the target does not come up, and a failing operation before it hurries. Percentages are refused. A key that the file does not name is absent.
+ */
+export function createEnvFileStore(options: EnvFileStoreOptions): FlagStore {
+  const { path, target, restartWithinMs, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const memos = createMemoStore(options.stateDir ?? dirname(path), path);
+  const turns = createTurns();
+  let backwardWaiting = 0;
+  const env: EnvFile = {
+    path,
+    target,
+    memos,
+    restartWithinMs,
+    timeoutMs,
+    backwardWaits: () => backwardWaiting > 0,
+  };
+
+  async function readAll(flags: readonly FlagDef[]): Promise<Readonly<Record<string, Omit<Reading, "at">>>> {
+    const [status, memo] = await Promise.all([target.status(), memos.read()]);
+    // The file is read last: a process seen before that cannot have read a newer one.
+    const found = await readFound(path);
+    return readingsOf(found, flags, isEffective(found, status, memo), memo);
+  }
+
+  return {
+    read: (flags) => within(timeoutMs, lateFault(env, "reading"), () => readAll(flags)),
+    async write(writes) {
+      refuseImpossible(path, writes);
+      const waits = writes.some((write) => write.ifVersion === undefined) ? 1 : 0;
+      backwardWaiting += waits;
+      return turns(() => {
+        backwardWaiting -= waits;
+        return writeAndRestart(env, writes);
+      });
+    },
+  };
+}
+
+function readingsOf(
+  found: Found,
+  flags: readonly FlagDef[],
+  effective: boolean,
+  memo: Memo,
+): Readonly<Record<string, Omit<Reading, "at">>> {
+  const version = versionOf(found);
+  if (found.bytes === undefined || version === undefined) return {};
+  const variables = variablesOf(found.bytes);
+  const readings: Record<string, Omit<Reading, "at">> = {};
+  for (const flag of flags) {
+    const value = variables.get(flag.key);
+    if (value === undefined) continue;
+    const noted = Object.hasOwn(memo.intents, flag.key) ? memo.intents[flag.key] : undefined;
+    const reading = { setting: fromWire(flag, { value }), version, effective };
+    readings[flag.name] = noted?.wrote === value ? { ...reading, intent: noted.intent } : reading;
+  }
+  return readings;
+}
+
+/** The variables of an environment file, for a process that is started with them; none when the file is missing. Rejects with an `OutsideFault`. */
+export async function readEnvironment(path: string): Promise<Readonly<Record<string, string>>> {
+  const found = await readFound(path);
+  return Object.fromEntries(variablesOf(found.bytes ?? EMPTY));
+}

@@ -1,0 +1,28 @@
+/** A chat that is only the log: what would be announced is logged, so that Belay tells what it does where no Slack is configured. */
+
+import { alertOf } from "../core/report/alert.ts";
+import { cardOf } from "../core/report/card.ts";
+import type { Chat, Log, OutboxItem, RunView } from "../engine/ports.ts";
+
+export function createLogChat(log: Log): Chat {
+  const tell = (item: OutboxItem, view: RunView | undefined): void => {
+    const { body } = item;
+    if (body.kind === "note") log.info(body.text, { run: body.run });
+    if (view === undefined) return;
+    if (body.kind === "alert")
+      log.warn(alertOf(view, body.about, body.seq)?.summary ?? "an alert", { run: body.run });
+    if (body.kind === "card") {
+      const card = cardOf(view);
+      log.info(`${card.rollout} ${card.status}: ${card.says}`, { run: card.run });
+    }
+  };
+  return {
+    async post(item, view) {
+      tell(item, view);
+      return { channel: "log", ts: item.key };
+    },
+    async update(_ref, item, view) {
+      if (item.generation > 0) tell(item, view);
+    },
+  };
+}

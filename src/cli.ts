@@ -1,0 +1,228 @@
+#!/usr/bin/env node
+/** The command line: start Belay, check a folder of files, and speak to a running Belay without Slack. */
+import { randomUUID } from "node:crypto";
+import { join, resolve } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { loadFolder } from "./adapters/files/folder.ts";
+import { demoPace } from "./adapters/files/pace.ts";
+import { formatProblem } from "./adapters/files/problem.ts";
+import { type Door, sendCommand } from "./adapters/http/client.ts";
+import { manifestOf } from "./adapters/slack/manifest.ts";
+import { type Config, loadConfig } from "./config.ts";
+import { worstBound } from "./core/bound.ts";
+import { parseCommand } from "./core/command.ts";
+import type { Plan } from "./core/plan.ts";
+import { SECOND } from "./core/time.ts";
+import { type CommandAnswer, messageOfFault, OutsideFault } from "./engine/ports.ts";
+import { type Belay, startBelay } from "./main.ts";
+
+/** A command alone waits this long for its rollback to be read back. */
+const ALONE_MS = 60_000;
+
+function out(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function fail(line: string, code = 1): never {
+  process.stderr.write(`${line}\n`);
+  process.exit(code);
+}
+
+/** The configuration, or an end with every mistake in it. */
+function configOrExit(dir?: string): Config {
+  const result = loadConfig({ dir });
+  if (result.kind === "ok") return result.config;
+  for (const mistake of result.mistakes) process.stderr.write(`${mistake}\n`);
+  fail(
+    `${result.mistakes.length} mistake${result.mistakes.length === 1 ? "" : "s"} in the environment; nothing was started.`,
+    2,
+  );
+}
+
+interface StartFlags {
+  readonly overlay?: string;
+  readonly speed?: number;
+}
+
+async function start(dir: string | undefined, flags: StartFlags): Promise<void> {
+  const config = configOrExit(dir);
+  const pace = flags.speed === undefined ? undefined : demoPace(flags.speed);
+  const overlay = flags.overlay === undefined ? undefined : resolve(flags.overlay);
+  const belay = await startBelay(config, { overlay, pace });
+  out(JSON.stringify({ event: "listening", port: belay.httpPort, pid: process.pid }));
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => {
+      belay.stop().then(
+        () => process.exit(0),
+        () => process.exit(1),
+      );
+    });
+  }
+  process.on("SIGHUP", () => void belay.reload());
+  // What nobody awaited must not end the process that watches production; it is told and the work goes on.
+  process.on("unhandledRejection", (reason) =>
+    process.stderr.write(
+      `${JSON.stringify({ level: "error", msg: "a promise was rejected and nobody waited for it", error: messageOfFault(reason) })}\n`,
+    ),
+  );
+}
+
+async function check(dir: string, flags: { readonly overlay?: string }): Promise<void> {
+  const overlay = flags.overlay === undefined ? {} : { overlay: resolve(flags.overlay) };
+  const { plans, problems } = await loadFolder(resolve(dir), overlay);
+  for (const problem of problems) out(formatProblem(problem));
+  for (const plan of plans.values()) out(boundLine(plan));
+  const errors = problems.filter((problem) => problem.level === "error").length;
+  const warnings = problems.length - errors;
+  out(
+    `${plans.size} rollout${plans.size === 1 ? "" : "s"} can run, ${errors} error${errors === 1 ? "" : "s"}, ${warnings} warning${warnings === 1 ? "" : "s"}`,
+  );
+  if (errors > 0) process.exitCode = 1;
+}
+
+/** One rollout's worst case, part by part, in whole seconds rounded up. */
+function boundLine(plan: Plan): string {
+  const stages = `${plan.stages.length} stages, ${plan.guards.length} guards`;
+  const worst = worstBound(plan);
+  if (worst === undefined) return `${plan.rollout}: ${stages}; no guard rolls back by itself`;
+  const { parts } = worst;
+  const s = (ms: number): number => Math.ceil(ms / SECOND);
+  const sum = `window ${s(parts.windowMs)} + scrape ${s(parts.scrapeMs)} + polls ${s(parts.pollsMs)} + query ${s(parts.queryMs)} + flip ${s(parts.flipMs)} + restart ${s(parts.restartMs)}`;
+  return `${plan.rollout}: ${stages}; worst case ${s(worst.totalMs)} s from a visible breach to OFF (guard ${worst.guard}: ${sum})`;
+}
+
+interface DoFlags {
+  readonly as?: string;
+  readonly json?: boolean;
+}
+
+/** Speaks to the running Belay; with none running, acts alone on its journal, going back or reading only. */
+async function doCommand(words: readonly string[], flags: DoFlags): Promise<void> {
+  const text = words.join(" ");
+  const config = configOrExit();
+  const as = flags.as ?? config.user;
+  const command = { text, as, key: randomUUID() };
+  for (const door of doorsOf(config)) {
+    const sent = await sendCommand(door, command);
+    if (sent.kind === "answered") return show(sent.answer, flags);
+    if (sent.kind === "failed")
+      fail(`Belay could not be asked: ${sent.why}. Nothing is known to have changed.`, 2);
+  }
+  const parsed = parseCommand(text);
+  if (!("kind" in parsed) && parsed.spec.direction === "forward") {
+    fail(
+      "Belay is not running, and nothing goes forward unwatched. Start it (`belay start`); `rollback`, `hold` and reads work without it.",
+      2,
+    );
+  }
+  await alone(config, command, flags);
+}
+
+function doorsOf(config: Config): readonly Door[] {
+  const local: Door = { kind: "socket", path: join(config.stateDir, "belay.sock") };
+  const { url, token } = config;
+  return url !== undefined && token !== undefined ? [{ kind: "url", url, token }, local] : [local];
+}
+
+async function alone(
+  config: Config,
+  command: { readonly text: string; readonly as: string; readonly key: string },
+  flags: DoFlags,
+): Promise<void> {
+  process.stderr.write("Belay is not running; acting alone on its journal.\n");
+  const belay = await startBelay({ ...config, logLevel: "error" }, { alone: true });
+  const answer = await belay.command(command.text, command.as, command.key);
+  const off = await untilOff(belay, answer);
+  await belay.stop();
+  show(answer, flags);
+  if (!off)
+    fail(
+      "The flags could not be read back in 60 s. Set them by hand, and start Belay so that it keeps trying.",
+      1,
+    );
+}
+
+/** Waits until the run that was asked to go back has its flags read back; true at once when it is not going back. */
+async function untilOff(belay: Belay, answer: CommandAnswer): Promise<boolean> {
+  const deadline = performance.now() + ALONE_MS;
+  for (;;) {
+    const run = belay.engine.runs().find((state) => state.run === answer.run);
+    if (run === undefined || run.phase !== "rolling_back" || run.rollback?.offAt !== undefined) return true;
+    if (performance.now() > deadline) return false;
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+}
+
+function show(answer: CommandAnswer, flags: DoFlags): void {
+  if (flags.json === true) out(JSON.stringify(answer));
+  else {
+    out(answer.text);
+    for (const line of answer.lines) out(`  ${line}`);
+    if (answer.offers.length > 0) out("You can:");
+    for (const offer of answer.offers)
+      out(
+        `  belay do '${offer.command}${offer.reason === undefined ? "" : ' because "..."'}'   (${offer.label})`,
+      );
+  }
+  if (!answer.ok) process.exitCode = 1;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError("expected a number above 0");
+  return value;
+}
+
+function program(): Command {
+  const belay = new Command("belay").description(
+    "Rolls feature flags out in stages, watches Prometheus, and takes them back when production gets worse.",
+  );
+  belay
+    .command("start")
+    .description(
+      "run Belay on a folder with flags/, schedules/ and runbooks/ (default: $BELAY_DIR, else this folder)",
+    )
+    .argument("[dir]")
+    .option("--overlay <file>", "other provider, Prometheus and polls for a demo or staging")
+    .option("--speed <seconds>", "real seconds per planned hour, for a demo", positive)
+    .action(start);
+  belay
+    .command("check")
+    .description("check a folder: every mistake with its place, and each rollout's worst-case rollback time")
+    .argument("<dir>")
+    .option("--overlay <file>", "check with this overlay")
+    .action(check);
+  belay
+    .command("do")
+    .description('speak to the running Belay, such as: belay do "rollout rollback"')
+    .argument("<words...>")
+    .option("--as <name>", "who asks (default: your user name)")
+    .option("--json", "print the answer as JSON")
+    .action(doCommand);
+  belay
+    .command("slack-manifest")
+    .description("print the Slack app manifest")
+    .option("--url <https-url>", "for HTTP instead of Socket Mode: the public address")
+    .option("--prefix <word>", "prefix of the slash commands, where the names clash")
+    .action((flags: { readonly url?: string; readonly prefix?: string }) =>
+      out(
+        JSON.stringify(
+          manifestOf(
+            flags.url === undefined
+              ? { mode: "socket", ...flags }
+              : { mode: "http", ...flags, url: flags.url },
+          ),
+          null,
+          2,
+        ),
+      ),
+    );
+  return belay;
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (error instanceof OutsideFault) fail(messageOfFault(error));
+  throw error;
+}

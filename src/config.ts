@@ -1,0 +1,188 @@
+/** The only reader of the environment: every setting of Belay, checked at once, with every mistake told at once. */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { isZone } from "./core/time.ts";
+
+/** How Slack reaches Belay; undefined when no tokens are set, and then Belay works by `belay do` alone. */
+export type SlackConfig =
+  | { readonly mode: "socket"; readonly botToken: string; readonly appToken: string }
+  | {
+      readonly mode: "http";
+      readonly botToken: string;
+      readonly signingSecret: string;
+      readonly port: number;
+    };
+
+export interface Config {
+  /** Folder of flags/, schedules/ and runbooks/. */
+  readonly dir: string;
+  /** Folder of Belay's own files. */
+  readonly stateDir: string;
+  /** Loopback port for `belay do`, OFREP and metrics; 0 picks one. */
+  readonly httpPort: number;
+  /** Bearer token of the loopback port; without it only the unix socket takes commands. */
+  readonly token: string | undefined;
+  readonly slack: SlackConfig | undefined;
+  /** Another address for Slack's Web API (tests, demo). */
+  readonly slackApiUrl: string | undefined;
+  /** Approver groups by name, as lists of Slack user IDs or `cli:NAME`. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
+  /** Who may go forward; undefined: everybody in an allowed channel. */
+  readonly operators: readonly string[] | undefined;
+  /** Channels (IDs or #names) in which commands are taken; undefined: wherever the bot is. */
+  readonly channels: readonly string[] | undefined;
+  readonly defaultChannel: string | undefined;
+  /** Mentioned in pages and rollbacks, as Slack writes it: `<!subteam^S123>` or `<@U123>`. */
+  readonly pageMention: string | undefined;
+  readonly prometheusToken: string | undefined;
+  /** Where `belay do` finds a Belay on another loopback port; with the token. */
+  readonly url: string | undefined;
+  /** The local account, as the name of who asks on the command line. */
+  readonly user: string;
+  readonly zone: string;
+  readonly logLevel: "info" | "warn" | "error";
+  /** How often the figures on a card move, ms. */
+  readonly refreshMs: number;
+}
+
+export type ConfigResult =
+  | { readonly kind: "ok"; readonly config: Config }
+  | { readonly kind: "bad"; readonly mistakes: readonly string[] };
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+class Reader {
+  readonly mistakes: string[] = [];
+  readonly #env: Env;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#env[name]?.trim();
+    return value === undefined || value === "" ? undefined : value;
+  }
+
+  /** A secret from NAME, or from the file that NAME_FILE names; never from an argument. */
+  secret(name: string): string | undefined {
+    const path = this.text(`${name}_FILE`);
+    if (path === undefined) return this.text(name);
+    if (this.text(name) !== undefined) this.mistakes.push(`${name} and ${name}_FILE are both set: use one`);
+    try {
+      return readFileSync(path, "utf8").trim();
+    } catch {
+      this.mistakes.push(`${name}_FILE: the file ${path} cannot be read`);
+      return undefined;
+    }
+  }
+
+  prefixed(name: string, prefix: string, value: string | undefined): string | undefined {
+    if (value !== undefined && !value.startsWith(prefix))
+      this.mistakes.push(`${name}: expected a token that begins with ${prefix}`);
+    return value;
+  }
+
+  number(name: string, otherwise: number, low: number, high: number): number {
+    const text = this.text(name);
+    if (text === undefined) return otherwise;
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= low && value <= high) return value;
+    this.mistakes.push(
+      `${name}: expected a whole number from ${low} to ${high}, found ${JSON.stringify(text)}`,
+    );
+    return otherwise;
+  }
+
+  url(name: string): string | undefined {
+    const url = this.text(name);
+    if (url === undefined || URL.canParse(url)) return url;
+    this.mistakes.push(`${name}: expected a URL, found ${JSON.stringify(url)}`);
+    return undefined;
+  }
+
+  list(name: string): readonly string[] | undefined {
+    return this.text(name)
+      ?.split(/[\s,]+/)
+      .filter((one) => one !== "");
+  }
+
+  /** `release-approvers=U1,U2 oncall=U3` */
+  groups(name: string): ReadonlyMap<string, readonly string[]> {
+    const groups = new Map<string, readonly string[]>();
+    for (const part of this.text(name)?.split(/[\s;]+/) ?? []) {
+      const match = /^([a-z][a-z0-9-]*)=([A-Za-z0-9:_,.-]+)$/.exec(part);
+      if (match === null)
+        this.mistakes.push(
+          `${name}: expected group=ID,ID such as release-approvers=U012,U034, found ${JSON.stringify(part)}`,
+        );
+      else
+        groups.set(
+          match[1] ?? "",
+          (match[2] ?? "").split(",").filter((id) => id !== ""),
+        );
+    }
+    return groups;
+  }
+}
+
+/** Reads and checks every setting. `overrides` are what the command line said. */
+export function readConfig(env: Env, overrides: { readonly dir?: string | undefined } = {}): ConfigResult {
+  const from = new Reader(env);
+  const zone = from.text("BELAY_ZONE") ?? "UTC";
+  if (!isZone(zone))
+    from.mistakes.push(
+      `BELAY_ZONE: expected a time zone such as Europe/Berlin, found ${JSON.stringify(zone)}`,
+    );
+  const level = from.text("BELAY_LOG") ?? "info";
+  const known = ["info", "warn", "error"] as const;
+  const logLevel = known.find((one) => one === level);
+  if (logLevel === undefined)
+    from.mistakes.push(`BELAY_LOG: expected ${known.join(", ")}, found ${JSON.stringify(level)}`);
+  const token = from.secret("BELAY_TOKEN");
+  if (token !== undefined && token.length < 16)
+    from.mistakes.push("BELAY_TOKEN: expected at least 16 characters");
+  const config: Config = {
+    dir: resolve(overrides.dir ?? from.text("BELAY_DIR") ?? "."),
+    stateDir: resolve(from.text("BELAY_STATE") ?? ".belay"),
+    httpPort: from.number("BELAY_HTTP_PORT", 8787, 0, 65_535),
+    token,
+    slack: slackFrom(from),
+    slackApiUrl: from.url("SLACK_API_URL"),
+    groups: from.groups("BELAY_GROUPS"),
+    operators: from.list("BELAY_OPERATORS"),
+    channels: from.list("BELAY_CHANNELS"),
+    defaultChannel: from.text("BELAY_CHANNEL"),
+    pageMention: from.text("BELAY_PAGE_MENTION"),
+    prometheusToken: from.secret("BELAY_PROMETHEUS_TOKEN"),
+    url: from.url("BELAY_URL"),
+    user: from.text("USER") ?? "local",
+    zone,
+    logLevel: logLevel ?? "info",
+    refreshMs: from.number("BELAY_CARD_REFRESH_MS", 10_000, 500, 600_000),
+  };
+  return from.mistakes.length === 0 ? { kind: "ok", config } : { kind: "bad", mistakes: from.mistakes };
+}
+
+function slackFrom(from: Reader): SlackConfig | undefined {
+  const botToken = from.prefixed("SLACK_BOT_TOKEN", "xoxb-", from.secret("SLACK_BOT_TOKEN"));
+  const appToken = from.prefixed("SLACK_APP_TOKEN", "xapp-", from.secret("SLACK_APP_TOKEN"));
+  const signingSecret = from.secret("SLACK_SIGNING_SECRET");
+  if (botToken === undefined) {
+    if (appToken !== undefined || signingSecret !== undefined)
+      from.mistakes.push("SLACK_BOT_TOKEN is missing: it is needed beside the other Slack settings");
+    return undefined;
+  }
+  if (appToken !== undefined) return { mode: "socket", botToken, appToken };
+  if (signingSecret !== undefined)
+    return { mode: "http", botToken, signingSecret, port: from.number("SLACK_HTTP_PORT", 3000, 0, 65_535) };
+  from.mistakes.push(
+    "SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP) is missing beside SLACK_BOT_TOKEN",
+  );
+  return undefined;
+}
+
+/** The same, from this process's environment. */
+export function loadConfig(overrides: { readonly dir?: string | undefined } = {}): ConfigResult {
+  return readConfig(process.env, overrides);
+}

@@ -1,0 +1,310 @@
+/** The composition root: from configuration to a running Belay, started and stopped in order. */
+import { join } from "node:path";
+import { restoreClock, type SystemClock } from "./adapters/clock.ts";
+import { loadFolder } from "./adapters/files/folder.ts";
+import { formatProblem } from "./adapters/files/problem.ts";
+import { seedFileStore } from "./adapters/flags/file.ts";
+import { ofrepRoutes } from "./adapters/flags/ofrep.ts";
+import { type HttpServer, startHttp } from "./adapters/http/server.ts";
+import { createIds } from "./adapters/ids.ts";
+import { openSpool } from "./adapters/journal/spool.ts";
+import { openSqliteJournal, type SqliteJournal } from "./adapters/journal/sqlite.ts";
+import { prepareStateDir, type StateDir } from "./adapters/journal/state-dir.ts";
+import { createLog, type SystemLog } from "./adapters/log.ts";
+import { createLogChat } from "./adapters/log-chat.ts";
+import { createSlack, type Slack } from "./adapters/slack/slack.ts";
+import { createTelemetry, type Telemetry } from "./adapters/telemetry.ts";
+import type { Config } from "./config.ts";
+import type { Actor, Recorded } from "./core/event.ts";
+import type { Pace } from "./core/files/stages.ts";
+import type { Plan } from "./core/plan.ts";
+import type { Asker } from "./core/rollout/people.ts";
+import { isOpenRun, type State } from "./core/rollout/state.ts";
+import { type Accepted, Engine } from "./engine/engine.ts";
+import { type Chat, type CommandAnswer, type Intake, messageOfFault, OutsideFault } from "./engine/ports.ts";
+import { createServices, embeddedPath, type Services } from "./services.ts";
+
+const CLOCK_KEY = "clock";
+/** How often the clock is saved, so that time goes on over a restart, ms. */
+const SAVE_CLOCK_MS = 5_000;
+/** Urgent messages waiting longer than this in a live rollout are logged as an error. */
+const DARK_MS = 120_000;
+
+export interface StartOptions {
+  readonly overlay?: string | undefined;
+  readonly pace?: Pace | undefined;
+  /** Without Slack and HTTP: for one command while Belay is stopped. */
+  readonly alone?: boolean;
+}
+
+export interface Belay {
+  readonly engine: Engine;
+  readonly httpPort: number | undefined;
+  readonly plans: () => ReadonlyMap<string, Plan>;
+  /** Loads the folder again; rollouts whose files have mistakes keep their last good plan. */
+  reload(): Promise<void>;
+  command(text: string, as: string, key: string): Promise<CommandAnswer>;
+  stop(): Promise<void>;
+}
+
+/** What is opened so far, so that a failure half-way can close it again. */
+interface Opened {
+  readonly state: StateDir;
+  readonly journal: SqliteJournal;
+  readonly services: Services;
+  readonly clock: SystemClock;
+  readonly log: SystemLog;
+  readonly telemetry: Telemetry;
+}
+
+/** Starts Belay. Throws an `OutsideFault` with one sentence for people when it cannot: state folder, journal, files or port. */
+export async function startBelay(config: Config, options: StartOptions = {}): Promise<Belay> {
+  const log = createLog({ level: config.logLevel });
+  for (const secret of secretsOf(config)) log.registerSecret(secret);
+  const state = prepareStateDir(config.stateDir);
+  try {
+    const journal = openSqliteJournal({
+      path: join(state.path, "journal.db"),
+      reservePath: join(state.path, "reserve"),
+    });
+    const newest = journal.newestInstant()?.steady;
+    const clock = restoreClock(
+      await journal.meta(CLOCK_KEY),
+      newest === undefined ? {} : { notBefore: newest },
+    );
+    const services = createServices({ stateDir: state.path, prometheusToken: config.prometheusToken });
+    return await new Composition(config, options, {
+      state,
+      journal,
+      services,
+      clock,
+      log,
+      telemetry: createTelemetry(),
+    }).start();
+  } catch (error) {
+    state.release();
+    throw error;
+  }
+}
+
+function secretsOf(config: Config): readonly string[] {
+  const { slack } = config;
+  const all = [
+    config.token,
+    config.prometheusToken,
+    slack?.botToken,
+    slack?.mode === "socket" ? slack.appToken : slack?.signingSecret,
+  ];
+  return all.filter((secret) => secret !== undefined);
+}
+
+class Composition implements Belay {
+  readonly engine: Engine;
+  readonly #config: Config;
+  readonly #options: StartOptions;
+  readonly #opened: Opened;
+  readonly #slack: Slack | undefined;
+  #plans: ReadonlyMap<string, Plan> = new Map();
+  #http: HttpServer | undefined;
+  #ticker: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(config: Config, options: StartOptions, opened: Opened) {
+    this.#config = config;
+    this.#options = options;
+    this.#opened = opened;
+    const { clock, journal, log, state, services } = opened;
+    this.#slack = this.#createSlack();
+    this.engine = new Engine({
+      clock,
+      journal,
+      log,
+      ids: createIds(),
+      spool: openSpool(join(state.path, "spool.jsonl"), log),
+      chat: this.#chat(),
+      plans: this.plans,
+      connect: (plan) => services.connect(plan),
+      mayOf: (actor) => mayOf(config, actor),
+      defaultChannel: config.defaultChannel,
+      refreshMs: config.refreshMs,
+      zone: config.zone,
+      onEvents: (run, events) => this.#count(run, events),
+    });
+  }
+
+  readonly plans = (): ReadonlyMap<string, Plan> => this.#plans;
+
+  get httpPort(): number | undefined {
+    return this.#http?.port;
+  }
+
+  async start(): Promise<Belay> {
+    const { log } = this.#opened;
+    await this.#load();
+    if (this.#options.alone !== true) await this.#openDoors();
+    await this.engine.start();
+    this.#ticker = setInterval(() => this.#tick(), SAVE_CLOCK_MS);
+    if (this.#options.alone !== true) {
+      this.#slack?.start().catch((error: unknown) =>
+        log.error("Slack could not be started; commands by `belay do` work", {
+          error: messageOfFault(error),
+        }),
+      );
+      log.info("Belay runs", {
+        rollouts: [...this.#plans.keys()].join(","),
+        port: this.httpPort ?? 0,
+        slack: this.#config.slack?.mode ?? "none",
+      });
+    }
+    return this;
+  }
+
+  async reload(): Promise<void> {
+    await this.#load();
+  }
+
+  async command(text: string, as: string, key: string): Promise<CommandAnswer> {
+    const actor: Actor = { kind: "person", id: `cli:${as}`, name: as, via: "cli" };
+    const accepted = await this.submit({ key, text, actor, replyTo: { kind: "none" } });
+    switch (accepted.kind) {
+      case "accepted":
+        return accepted.answer;
+      case "duplicate":
+        return {
+          ok: true,
+          code: "duplicate",
+          text: "This command was taken already.",
+          lines: [],
+          offers: [],
+        };
+      case "unavailable":
+        return { ok: false, code: "journal_unavailable", text: accepted.text, lines: [], offers: [] };
+    }
+  }
+
+  async submit(request: Omit<Intake, "at" | "wall">): Promise<Accepted> {
+    const accepted = await this.engine.submit(request);
+    if (accepted.kind === "accepted")
+      void accepted.answer.then((answer) => this.#opened.telemetry.answered(answer.ok));
+    return accepted;
+  }
+
+  /** No new commands first, then no new decisions, then the journal. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const { journal, log, services, state } = this.#opened;
+    clearInterval(this.#ticker);
+    await this.#slack
+      ?.stop()
+      .catch((error: unknown) => log.warn("Slack did not stop cleanly", { error: messageOfFault(error) }));
+    await this.#http?.close();
+    this.engine.stop();
+    await this.#saveClock();
+    await services.close();
+    journal.close();
+    state.release();
+  }
+
+  #createSlack(): Slack | undefined {
+    const { slack, slackApiUrl, channels, pageMention, zone } = this.#config;
+    if (slack === undefined || this.#options.alone === true) return undefined;
+    const { log, telemetry } = this.#opened;
+    return createSlack({
+      ...slack,
+      ...(slackApiUrl === undefined ? {} : { apiUrl: slackApiUrl }),
+      ...(channels === undefined ? {} : { allowedChannels: channels }),
+      ...(pageMention === undefined ? {} : { pageMention }),
+      zone,
+      log,
+      submit: (request) => this.submit(request),
+      onAck: (ms) => telemetry.acknowledged(ms),
+    });
+  }
+
+  #chat(): Chat {
+    return this.#slack?.chat ?? createLogChat(this.#opened.log);
+  }
+
+  async #openDoors(): Promise<void> {
+    const { journal, log, services, state, telemetry } = this.#opened;
+    this.#http = await startHttp({
+      port: this.#config.httpPort,
+      socketPath: join(state.path, "belay.sock"),
+      token: this.#config.token,
+      log,
+      command: ({ text, as, key }) => this.command(text, as, key),
+      runs: () => this.engine.runs(),
+      events: (run, from) => journal.events(run, from),
+      metrics: async () => ({ text: await telemetry.scrape(), contentType: telemetry.contentType }),
+      unwell: () => (journal.isShortOfSpace() ? "the disk is full" : undefined),
+      ofrep: ofrepRoutes(() => services.embedded.current()),
+    });
+  }
+
+  /** Loads the folder; plans with mistakes keep their last good version. The first load must yield something. */
+  async #load(): Promise<void> {
+    const { log, state } = this.#opened;
+    const { dir } = this.#config;
+    const { overlay, pace } = this.#options;
+    const loaded = await loadFolder(dir, {
+      ...(overlay === undefined ? {} : { overlay }),
+      ...(pace === undefined ? {} : { pace }),
+    });
+    for (const problem of loaded.problems)
+      log[problem.level === "error" ? "error" : "warn"](formatProblem(problem));
+    if (loaded.plans.size === 0 && this.#plans.size === 0 && this.#options.alone !== true) {
+      throw new OutsideFault(`no rollout could be loaded from ${dir}; \`belay check ${dir}\` says why`, {
+        recoverable: false,
+      });
+    }
+    for (const { file, flags } of loaded.catalogues.values()) {
+      if (file.provider.kind !== "file") continue;
+      await seedFileStore(file.provider.path ?? embeddedPath(state.path), Object.values(flags));
+    }
+    const hasErrors = loaded.problems.some((problem) => problem.level === "error");
+    this.#plans = hasErrors ? new Map([...this.#plans, ...loaded.plans]) : loaded.plans;
+  }
+
+  #count(run: State, events: readonly Recorded[]): void {
+    const { telemetry } = this.#opened;
+    for (const { event } of events) {
+      telemetry.event(event.kind);
+      if (event.kind === "verdict_changed") telemetry.verdict(event.verdict);
+      const { rollback } = run;
+      if (event.kind === "rollback_off" && rollback?.offAt !== undefined)
+        telemetry.rolledBack(rollback.offAt - (rollback.breachAt ?? rollback.decidedAt));
+    }
+    const counts: Partial<Record<State["phase"], number>> = {};
+    for (const { phase } of this.engine.runs()) counts[phase] = (counts[phase] ?? 0) + 1;
+    telemetry.runs(counts);
+  }
+
+  #tick(): void {
+    const { clock, log, telemetry } = this.#opened;
+    telemetry.beat(clock.now().wall);
+    void this.#saveClock();
+    const dark = this.engine.darkForMs();
+    if (dark > DARK_MS && this.engine.runs().some(isOpenRun))
+      log.error("urgent messages are not being delivered", { seconds: Math.round(dark / 1_000) });
+  }
+
+  async #saveClock(): Promise<void> {
+    const { clock, journal, log } = this.#opened;
+    try {
+      await journal.setMeta(CLOCK_KEY, clock.snapshot());
+    } catch (error) {
+      log.warn("the clock could not be saved", { error: messageOfFault(error) });
+    }
+  }
+}
+
+/** What configuration lets a person do. Who can reach the socket or holds the token is an operator. */
+function mayOf(config: Config, actor: Actor): Omit<Asker, "actor"> {
+  if (actor.kind === "belay") return { operator: true, groups: [] };
+  const groups = [...config.groups].filter(([, ids]) => ids.includes(actor.id)).map(([name]) => name);
+  return {
+    operator: actor.via === "cli" || config.operators === undefined || config.operators.includes(actor.id),
+    groups,
+  };
+}

@@ -1,0 +1,118 @@
+/** From a frozen plan to its outside: the flag store, the service's view and its metrics, each made once and shared by all plans that name it. */
+import { join } from "node:path";
+import { createEnvFileStore, readEnvironment } from "./adapters/flags/env-file.ts";
+import { createFileStore, type FileStore } from "./adapters/flags/file.ts";
+import { createView } from "./adapters/flags/view.ts";
+import { createPrometheus } from "./adapters/prometheus.ts";
+import { createProcessTarget } from "./adapters/target/process.ts";
+import { createSystemdTarget } from "./adapters/target/systemd.ts";
+import type { RestartEntry } from "./core/files/flags-file.ts";
+import type { Plan } from "./core/plan.ts";
+import type { FlagStore, Metrics, Service, ServiceViewPort, Target } from "./engine/ports.ts";
+
+const VIEW_TIMEOUT_MS = 2_000;
+/** A store that is a file costs little to read; people's edits are noticed this soon. */
+const READ_EVERY_MS = 1_000;
+
+export interface ServicesOptions {
+  readonly stateDir: string;
+  readonly prometheusToken: string | undefined;
+}
+
+export interface Services {
+  connect(plan: Plan): Service;
+  /** The embedded store, which OFREP serves. */
+  readonly embedded: FileStore;
+  close(): Promise<void>;
+}
+
+/** Where the embedded store keeps its flags when the file names no path. */
+export function embeddedPath(stateDir: string): string {
+  return join(stateDir, "flags.json");
+}
+
+export function createServices(options: ServicesOptions): Services {
+  const files = new Map<string, FileStore>();
+  const envFiles = new Map<string, FlagStore>();
+  const prometheuses = new Map<string, Metrics & { close(): void }>();
+
+  function once<T>(known: Map<string, T>, key: string, make: () => T): T {
+    const found = known.get(key) ?? make();
+    known.set(key, found);
+    return found;
+  }
+
+  const fileStore = (path: string): FileStore => once(files, path, () => createFileStore({ path }));
+
+  function storeOf(plan: Plan, view: ServiceViewPort | undefined): FlagStore {
+    const { provider } = plan.outside;
+    if (provider.kind === "file") return fileStore(provider.path ?? embeddedPath(options.stateDir));
+    const isUp = view === undefined ? undefined : () => answers(view);
+    return once(envFiles, provider.path, () =>
+      createEnvFileStore({
+        path: provider.path,
+        target: targetOf(provider.restart, provider.path, plan.provider.restartMs, isUp),
+        restartWithinMs: plan.provider.restartMs,
+        stateDir: options.stateDir,
+      }),
+    );
+  }
+
+  function metricsOf(plan: Plan): Metrics {
+    const { url } = plan.outside.prometheus;
+    const token = options.prometheusToken;
+    return once(prometheuses, `${url} ${plan.queryTimeoutMs}`, () =>
+      createPrometheus({ url, timeoutMs: plan.queryTimeoutMs, ...(token === undefined ? {} : { token }) }),
+    );
+  }
+
+  return {
+    embedded: fileStore(embeddedPath(options.stateDir)),
+    connect(plan) {
+      const metrics = metricsOf(plan);
+      const source = plan.outside.view;
+      const view =
+        source === undefined ? undefined : createView(source, { timeoutMs: VIEW_TIMEOUT_MS, metrics });
+      return {
+        flags: storeOf(plan, view),
+        metrics,
+        readEveryMs: READ_EVERY_MS,
+        ...(view === undefined ? {} : { view }),
+      };
+    },
+    async close() {
+      for (const prometheus of prometheuses.values()) prometheus.close();
+      await Promise.all([...files.values()].map((store) => store.close()));
+    },
+  };
+}
+
+/** Whether the service answers for its flags, which is what "up" means to those who wait for its restart. */
+async function answers(view: ServiceViewPort): Promise<boolean> {
+  try {
+    await view.read([]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function targetOf(
+  restart: RestartEntry,
+  envFile: string,
+  upWithinMs: number,
+  isUp: (() => Promise<boolean>) | undefined,
+): Target {
+  if (typeof restart === "string") return createSystemdTarget({ unit: restart, upWithinMs, isUp });
+  const { command, pidfile, cwd, log, stop_timeout } = restart.process;
+  return createProcessTarget({
+    command,
+    pidfile,
+    cwd,
+    logFile: log,
+    stopTimeoutMs: stop_timeout,
+    upWithinMs,
+    isUp,
+    environment: () => readEnvironment(envFile),
+  });
+}
