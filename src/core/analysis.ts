@@ -30,6 +30,7 @@ export function judge(guard: Guard, before: Judgement, measured: Measurement, ga
   const found = find(guard, before, measured.value, measured.at, bits);
   const pass = found.verdict === "pass";
   const unbroken = before.verdict === "pass" && measured.at - before.at <= gapMs;
+  const firstAt = startOfRun(guard, before, measured.at);
   return {
     epoch: before.epoch,
     bits,
@@ -39,11 +40,16 @@ export function judge(guard: Guard, before: Judgement, measured: Measurement, ga
     detail: found.detail,
     value: measured.value,
     at: measured.at,
-    passSince: pass && !unbroken ? measured.at : before.passSince,
+    passSince: pass && !unbroken ? firstAt : before.passSince,
     passUntil: pass ? measured.at : before.passUntil,
     badSince: bits === 0 ? undefined : (before.badSince ?? measured.at),
     met: found.met,
   };
+}
+
+/** A run of passes begins at its first measurement; the first one of an epoch, if it is prompt, speaks for the time since the epoch began. */
+function startOfRun(guard: Guard, before: Judgement, at: number): number {
+  return before.reason === "not_asked" && at - before.epoch <= 2 * guard.intervalMs ? before.epoch : at;
 }
 
 function isBad(guard: Guard, value: number): boolean {

@@ -240,6 +240,8 @@ class Evidence {
     const key = `${guard}@${minute}`;
     const row = this.#open.get(key)?.row ?? emptyRow(state().run, guard, minute);
     const value = measured.kind === "value" ? measured.value : undefined;
+    // Right after a flip the samples still hold what came before it: measured, but not judged.
+    const word = after.reason === "not_asked" ? "settling" : after.verdict;
     this.#open.set(key, {
       dirty: true,
       row: {
@@ -249,7 +251,7 @@ class Evidence {
         min: value === undefined ? row.min : Math.min(row.min ?? value, value),
         max: value === undefined ? row.max : Math.max(row.max ?? value, value),
         last: value ?? row.last,
-        verdicts: { ...row.verdicts, [after.verdict]: (row.verdicts[after.verdict] ?? 0) + 1 },
+        verdicts: { ...row.verdicts, [word]: (row.verdicts[word] ?? 0) + 1 },
       },
     });
   }

@@ -44,6 +44,11 @@ function awaitsView(state: State): boolean {
   return pendingForward(state).length > 0 || state.stages.some((stage) => stage.status === "enabling");
 }
 
+/** Whether a flip has been decided and not been read back. */
+function owesFlips(state: State): boolean {
+  return isLive(state) && (pendingForward(state).length > 0 || pendingBackward(state).length > 0);
+}
+
 export class Reconcile {
   readonly #deps: ReconcileDeps;
   #readings: Readings;
@@ -87,6 +92,7 @@ export class Reconcile {
     this.#ringLanes();
     for (const bell of Object.values(this.#retryBells)) bell.ring();
     this.#bells.view.ring();
+    if (owesFlips(this.#deps.state())) this.#bells.read.ring();
   }
 
   /** Reads the store now, besides the loop. */
@@ -222,8 +228,7 @@ export class Reconcile {
       const ok = await this.#readStore();
       if (ok) this.#ringLanes();
       failures = ok ? 0 : failures + 1;
-      const now = state();
-      const owes = isLive(now) && (pendingForward(now).length > 0 || pendingBackward(now).length > 0);
+      const owes = owesFlips(state());
       pace = owes ? Math.min(OWED_READ_MOST_MS, pace * 1.5) : OWED_READ_FIRST_MS;
       const retry = (): number =>
         backoffMs(clock, failures, RETRY_FIRST_MS, Math.max(RETRY_FIRST_MS, service.readEveryMs));

@@ -42,6 +42,13 @@ export function judgementOf(plan: Plan, state: State, world: World, guard: Guard
 /** Whether this judgement leaves us blind: asked without evidence, or not answered for longer than a run of polls may gap. */
 export function isBlind(plan: Plan, world: World, guard: Guard, judgement: Judgement, now: number): boolean {
   const asked = judgement.reason !== "not_asked";
+  // What an expectation waits for may not exist before anybody uses the flag.
+  if (
+    judgement.verdict === "no_evidence" &&
+    guard.kind === "expect" &&
+    now - judgement.epoch < guard.withinMs
+  )
+    return false;
   if (asked && (judgement.verdict === "no_evidence" || judgement.verdict === "provider_down")) return true;
   const last = asked ? judgement.at : Math.max(judgement.epoch, world.since);
   return now - last > 2 * longestGapMs(guard, plan.queryTimeoutMs);

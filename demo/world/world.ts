@@ -1,0 +1,201 @@
+/** The demo's world: a real service under load, a real Prometheus, the stand-in Slack and Belay itself, each a process or server on loopback. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { manifestOf } from "../../src/adapters/slack/manifest.ts";
+import { type FakeSlack, startFakeSlack } from "../../test/fakes/slack/server.ts";
+import { type RunningPrometheus, startPrometheus } from "../../test/support/prometheus.ts";
+import { createProbe, type Probe } from "../service/probe.ts";
+import { type RunningService, startService } from "../service/supervise.ts";
+import { type BelayProcess, startBelay } from "./belay-child.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const TOKEN = "demo-token-for-loopback-only";
+/** What the overlay changes for the demo: everything that is measured stays real time. */
+const SCRAPE = "1s";
+const WINDOW = "5s";
+
+export interface WorldOptions {
+  /** Real seconds per planned hour. */
+  readonly speed: number;
+  /** Port of the chat page; any free one when not given. */
+  readonly slackPort?: number;
+  /** Folder of flags/ and schedules/; the shipped ones when not given. */
+  readonly house?: string;
+  /** Wait before a killed Belay is started again, ms. */
+  readonly belayRestartMs?: number;
+  /** More settings for Belay's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** One journaled event of a run, as Belay's own HTTP tells it. */
+const recordedSchema = z.object({ seq: z.number(), at: z.number(), wall: z.number(), event: z.looseObject({ kind: z.string() }) });
+export type Told = z.output<typeof recordedSchema>;
+
+const runSchema = z.looseObject({ run: z.string(), rollout: z.string(), phase: z.string() });
+export type RunTold = z.output<typeof runSchema>;
+
+const answerSchema = z.object({ ok: z.boolean(), code: z.string(), text: z.string(), lines: z.array(z.string()) });
+export type Answer = z.output<typeof answerSchema>;
+
+export interface World {
+  readonly dir: string;
+  readonly slack: FakeSlack;
+  readonly service: RunningService;
+  readonly probe: Probe;
+  readonly belay: BelayProcess;
+  readonly belayUrl: string;
+  /** Undefined while it is stopped. */
+  prometheus(): RunningPrometheus | undefined;
+  readonly prometheusUrl: string;
+  stopPrometheus(): Promise<void>;
+  startPrometheus(): Promise<void>;
+  runs(): Promise<readonly RunTold[]>;
+  events(run: string, fromSeq: number): Promise<readonly Told[]>;
+  /** `belay do`, by HTTP. */
+  command(text: string, as?: string): Promise<Answer>;
+  stop(): Promise<void>;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no free port");
+  return address.port;
+}
+
+/** Starts everything; what was started is stopped again when a later part fails. */
+export async function startWorld(options: WorldOptions): Promise<World> {
+  const dir = mkdtempSync(join(tmpdir(), "belay-demo-"));
+  const stops: (() => Promise<void>)[] = [async () => rmSync(dir, { recursive: true, force: true })];
+  try {
+    return await assemble(options, dir, stops);
+  } catch (error) {
+    await stopAll(stops);
+    throw error;
+  }
+}
+
+async function stopAll(stops: (() => Promise<void>)[]): Promise<void> {
+  for (const stop of stops.splice(0).reverse()) await stop();
+}
+
+async function assemble(options: WorldOptions, dir: string, stops: (() => Promise<void>)[]): Promise<World> {
+  const state = join(dir, "state");
+  mkdirSync(state, { mode: 0o700 });
+  const belayPort = await freePort();
+  const belayUrl = `http://127.0.0.1:${belayPort}`;
+  const slack = await startFakeSlack({ manifest: manifestOf({ mode: "socket" }), ...(options.slackPort === undefined ? {} : { port: options.slackPort }) });
+  stops.push(() => slack.stop());
+  const service = await startService({ flags: `ofrep=${belayUrl},file=${join(state, "flags.json")}`, seed: 1 });
+  stops.push(() => service.stop());
+  const prometheus = new PrometheusKeeper(join(dir, "prometheus"), service.port, await freePort());
+  stops.push(() => prometheus.stop());
+  await prometheus.start();
+  const overlay = writeOverlay(dir, prometheus.url, service.origin);
+  const belay = await startBelay({
+    house: options.house ?? ROOT,
+    overlay,
+    speed: options.speed,
+    logFile: join(dir, "belay.log"),
+    restartDelayMs: options.belayRestartMs ?? 1_000,
+    env: { ...belayEnv(slack, state, belayPort), ...(options.env ?? {}) },
+  });
+  stops.push(() => belay.stop());
+  return {
+    dir,
+    slack,
+    service,
+    probe: createProbe(service.origin),
+    belay,
+    belayUrl,
+    prometheus: () => prometheus.running(),
+    prometheusUrl: prometheus.url,
+    stopPrometheus: () => prometheus.stop(),
+    startPrometheus: () => prometheus.start(),
+    runs: async () => z.array(runSchema).parse(await ask(belayUrl, "/v1/runs")),
+    events: async (run, fromSeq) => z.array(recordedSchema).parse(await ask(belayUrl, `/v1/runs/${run}/events?from=${fromSeq}`)),
+    command: async (text, as = "ana") => answerSchema.parse(await ask(belayUrl, "/v1/do", { text, as })),
+    stop: () => stopAll(stops),
+  };
+}
+
+/** Prometheus on one port, stopped and started again at will; its data outlives a stop. */
+class PrometheusKeeper {
+  readonly url: string;
+  readonly #dir: string;
+  readonly #servicePort: number;
+  readonly #port: number;
+  #running: RunningPrometheus | undefined;
+
+  constructor(dir: string, servicePort: number, port: number) {
+    mkdirSync(dir);
+    this.#dir = dir;
+    this.#servicePort = servicePort;
+    this.#port = port;
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  running(): RunningPrometheus | undefined {
+    return this.#running;
+  }
+
+  async start(): Promise<void> {
+    if (this.#running !== undefined) return;
+    // Itself as a second target: only then can a dead service be told from a Prometheus that sees nothing.
+    const targets = [
+      { job: "ingestion", addresses: [`127.0.0.1:${this.#servicePort}`] },
+      { job: "prometheus", addresses: [`127.0.0.1:${this.#port}`] },
+    ];
+    this.#running = await startPrometheus({ targets, scrapeMs: 1_000, dir: this.#dir, port: this.#port });
+  }
+
+  async stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    await running?.kill();
+    await running?.stop();
+  }
+}
+
+function writeOverlay(dir: string, prometheusUrl: string, serviceUrl: string): string {
+  const path = join(dir, "overlay.yaml");
+  const overlay = {
+    environment: "demo",
+    provider: { kind: "file" },
+    view: { http: `${serviceUrl}/features`, pointer: "/flags" },
+    prometheus: { url: prometheusUrl, scrape_interval: SCRAPE, timeout: "2s" },
+    interval: SCRAPE,
+    window: WINDOW,
+  };
+  writeFileSync(path, JSON.stringify(overlay, null, 2));
+  return path;
+}
+
+function belayEnv(slack: FakeSlack, state: string, port: number): Record<string, string> {
+  return {
+    BELAY_STATE: state,
+    BELAY_HTTP_PORT: String(port),
+    BELAY_TOKEN: TOKEN,
+    BELAY_CARD_REFRESH_MS: "2000",
+    BELAY_GROUPS: `release-approvers=${slack.userId("ben")},${slack.userId("kim")}`,
+    SLACK_BOT_TOKEN: slack.botToken,
+    SLACK_APP_TOKEN: slack.appToken,
+    SLACK_API_URL: slack.apiUrl,
+  };
+}
+
+async function ask(base: string, path: string, body?: unknown): Promise<unknown> {
+  const response = await fetch(`${base}${path}`, {
+    method: body === undefined ? "GET" : "POST",
+    headers: { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+    signal: AbortSignal.timeout(10_000),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${(await response.text()).slice(0, 200)}`);
+  return response.json();
+}
