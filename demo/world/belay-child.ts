@@ -102,7 +102,10 @@ class Keeper implements BelayProcess {
   #start(): void {
     const { house, overlay, speed, env, logFile } = this.#options;
     const args = [join(ROOT, "src/cli.ts"), "start", house, "--overlay", overlay, "--speed", String(speed)];
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env["PATH"] ?? "", ...env } });
+    const child = spawn(process.execPath, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env["PATH"] ?? "", ...env },
+    });
     this.#child = child;
     const log = createWriteStream(logFile, { flags: "a" });
     child.stderr.on("data", (chunk: Buffer) => {

@@ -8,7 +8,9 @@ const LIMIT = 0.02;
 const QUERY = "sum(rate(ingestion_failures_total[5s])) / sum(rate(ingestion_files_total[5s]))";
 const PATIENCE_MS = 30_000;
 
-const answerSchema = z.object({ data: z.object({ result: z.array(z.object({ value: z.tuple([z.number(), z.string()]) })) }) });
+const answerSchema = z.object({
+  data: z.object({ result: z.array(z.object({ value: z.tuple([z.number(), z.string()]) })) }),
+});
 
 export interface Seen {
   /** Wall ms at which a poll of Prometheus first showed the breach. */
@@ -40,7 +42,9 @@ async function watchBreach(world: World): Promise<Seen> {
 
 async function failureShare(url: string): Promise<number | undefined> {
   try {
-    const response = await fetch(`${url}/api/v1/query?query=${encodeURIComponent(QUERY)}`, { signal: AbortSignal.timeout(1_000) });
+    const response = await fetch(`${url}/api/v1/query?query=${encodeURIComponent(QUERY)}`, {
+      signal: AbortSignal.timeout(1_000),
+    });
     const parsed = answerSchema.safeParse(await response.json());
     return Number(parsed.data?.data.result[0]?.value[1]);
   } catch {

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { manifestOf } from "../../src/adapters/slack/manifest.ts";
 import { type FakeSlack, startFakeSlack } from "../../test/fakes/slack/server.ts";
@@ -16,6 +17,8 @@ const TOKEN = "demo-token-for-loopback-only";
 /** What the overlay changes for the demo: everything that is measured stays real time. */
 const SCRAPE = "1s";
 const WINDOW = "5s";
+const FIRST_SCRAPE_MS = 30_000;
+const SLACK_WITHIN_MS = 15_000;
 
 export interface WorldOptions {
   /** Real seconds per planned hour. */
@@ -31,13 +34,23 @@ export interface WorldOptions {
 }
 
 /** One journaled event of a run, as Belay's own HTTP tells it. */
-const recordedSchema = z.object({ seq: z.number(), at: z.number(), wall: z.number(), event: z.looseObject({ kind: z.string() }) });
+const recordedSchema = z.object({
+  seq: z.number(),
+  at: z.number(),
+  wall: z.number(),
+  event: z.looseObject({ kind: z.string() }),
+});
 export type Told = z.output<typeof recordedSchema>;
 
 const runSchema = z.looseObject({ run: z.string(), rollout: z.string(), phase: z.string() });
 export type RunTold = z.output<typeof runSchema>;
 
-const answerSchema = z.object({ ok: z.boolean(), code: z.string(), text: z.string(), lines: z.array(z.string()) });
+const answerSchema = z.object({
+  ok: z.boolean(),
+  code: z.string(),
+  text: z.string(),
+  lines: z.array(z.string()),
+});
 export type Answer = z.output<typeof answerSchema>;
 
 export interface World {
@@ -89,9 +102,15 @@ async function assemble(options: WorldOptions, dir: string, stops: (() => Promis
   mkdirSync(state, { mode: 0o700 });
   const belayPort = await freePort();
   const belayUrl = `http://127.0.0.1:${belayPort}`;
-  const slack = await startFakeSlack({ manifest: manifestOf({ mode: "socket" }), ...(options.slackPort === undefined ? {} : { port: options.slackPort }) });
+  const slack = await startFakeSlack({
+    manifest: manifestOf({ mode: "socket" }),
+    ...(options.slackPort === undefined ? {} : { port: options.slackPort }),
+  });
   stops.push(() => slack.stop());
-  const service = await startService({ flags: `ofrep=${belayUrl},file=${join(state, "flags.json")}`, seed: 1 });
+  const service = await startService({
+    flags: `ofrep=${belayUrl},file=${join(state, "flags.json")}`,
+    seed: 1,
+  });
   stops.push(() => service.stop());
   const prometheus = new PrometheusKeeper(join(dir, "prometheus"), service.port, await freePort());
   stops.push(() => prometheus.stop());
@@ -106,6 +125,7 @@ async function assemble(options: WorldOptions, dir: string, stops: (() => Promis
     env: { ...belayEnv(slack, state, belayPort), ...(options.env ?? {}) },
   });
   stops.push(() => belay.stop());
+  await Promise.all([slack.waitForSockets(1), firstScrape(prometheus.url)]);
   return {
     dir,
     slack,
@@ -118,10 +138,25 @@ async function assemble(options: WorldOptions, dir: string, stops: (() => Promis
     stopPrometheus: () => prometheus.stop(),
     startPrometheus: () => prometheus.start(),
     runs: async () => z.array(runSchema).parse(await ask(belayUrl, "/v1/runs")),
-    events: async (run, fromSeq) => z.array(recordedSchema).parse(await ask(belayUrl, `/v1/runs/${run}/events?from=${fromSeq}`)),
+    events: async (run, fromSeq) =>
+      z.array(recordedSchema).parse(await ask(belayUrl, `/v1/runs/${run}/events?from=${fromSeq}`)),
     command: async (text, as = "ana") => answerSchema.parse(await ask(belayUrl, "/v1/do", { text, as })),
     stop: () => stopAll(stops),
   };
+}
+
+/** Prometheus takes up its targets in steps of five seconds; before its first scrapes everything would look blind. */
+async function firstScrape(url: string): Promise<void> {
+  const deadline = Date.now() + FIRST_SCRAPE_MS;
+  const query = encodeURIComponent('count_over_time(up{job="ingestion"}[10s]) >= 3');
+  while (Date.now() < deadline) {
+    const response = await fetch(`${url}/api/v1/query?query=${query}`, {
+      signal: AbortSignal.timeout(2_000),
+    });
+    if ((await response.text()).includes('"value"')) return;
+    await delay(100);
+  }
+  throw new Error(`Prometheus did not scrape the service within ${FIRST_SCRAPE_MS} ms`);
 }
 
 /** Prometheus on one port, stopped and started again at will; its data outlives a stop. */
@@ -192,7 +227,10 @@ function belayEnv(slack: FakeSlack, state: string, port: number): Record<string,
 async function ask(base: string, path: string, body?: unknown): Promise<unknown> {
   const response = await fetch(`${base}${path}`, {
     method: body === undefined ? "GET" : "POST",
-    headers: { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+    headers: {
+      authorization: `Bearer ${TOKEN}`,
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+    },
     signal: AbortSignal.timeout(10_000),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });

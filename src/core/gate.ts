@@ -40,7 +40,14 @@ export function decideStart(
   if (conflict !== undefined) return conflict;
   const locked = lockedElsewhere(
     plan,
-    [...new Set(plan.stages.slice(first, end + 1).flatMap(flagsOfStage))],
+    [
+      ...new Set(
+        plan.stages
+          .slice(first, end + 1)
+          .filter(isUndoable)
+          .flatMap(flagsOfStage),
+      ),
+    ],
     runs,
   );
   if (locked !== undefined) return locked;

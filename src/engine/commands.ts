@@ -50,12 +50,16 @@ export interface CommandsDeps {
   /** Takes charge of a run that has just been journaled. */
   readonly adopt: (stored: StoredRun, readings: Readonly<Record<string, Reading | undefined>>) => void;
   readonly announceStart: (stored: StoredRun) => readonly OutboxDraft[];
+  /** Sends messages that the journal could not take. */
+  readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
   /** What configuration lets a person do. */
   readonly mayOf: (actor: Actor) => Omit<Asker, "actor">;
 }
 
 export class Commands {
   readonly #deps: CommandsDeps;
+  readonly #again = new Set<string>();
+  readonly #open: { readonly key: string; readonly drafts: readonly OutboxDraft[] }[] = [];
 
   constructor(deps: CommandsDeps) {
     this.#deps = deps;
@@ -65,6 +69,12 @@ export class Commands {
   isBackward(intake: Pick<Intake, "text" | "noun">): boolean {
     const parsed = parseCommand(intake.text, intake.noun);
     return !("kind" in parsed) && parsed.spec.direction === "backward";
+  }
+
+  /** Carries out a command that was accepted before a restart and not answered; its answer may have been sent all the same. */
+  async carryOutAgain(intake: Intake): Promise<CommandAnswer> {
+    this.#again.add(intake.key);
+    return this.carryOut(intake);
   }
 
   /** Carries out one accepted command; never rejects. */
@@ -90,28 +100,36 @@ export class Commands {
   #draftsFor(intake: Intake, answer: CommandAnswer): readonly OutboxDraft[] {
     if (intake.replyTo.kind === "none") return [];
     const body = { kind: "answer" as const, replyTo: intake.replyTo, answer };
-    return [
-      {
-        run: answer.run,
-        key: `answer:${intake.key}`,
-        lane: "answer",
-        body,
-        wall: this.#deps.clock.now().wall,
-      },
-    ];
+    const maybeSent = this.#again.has(intake.key) ? { maybeSent: true as const } : {};
+    const { wall } = this.#deps.clock.now();
+    return [{ run: answer.run, key: `answer:${intake.key}`, lane: "answer", body, wall, ...maybeSent }];
   }
 
-  /** Answers without an event: journals the answer, or at least gives it. */
+  /** Answers without an event. Without the journal the answer is sent all the same, and the intake is closed when the journal is back. */
   async #reply(intake: Intake, answer: CommandAnswer): Promise<CommandAnswer> {
+    const drafts = this.#draftsFor(intake, answer);
     try {
-      await this.#deps.journal.answer(intake.key, this.#draftsFor(intake, answer));
+      await this.#deps.journal.answer(intake.key, drafts);
     } catch (error) {
       this.#deps.log.error("an answer could not be journaled", {
         key: intake.key,
         error: messageOfFault(error),
       });
+      this.#deps.sendNow(drafts);
+      this.#open.push({ key: intake.key, drafts });
     }
     return answer;
+  }
+
+  /** Closes the intakes whose answers the journal did not take. */
+  async flush(): Promise<void> {
+    for (const { key, drafts } of this.#open.splice(0)) {
+      try {
+        await this.#deps.journal.answer(key, drafts);
+      } catch {
+        this.#open.push({ key, drafts });
+      }
+    }
   }
 
   #refuse(intake: Intake, refusal: Refusal): Promise<CommandAnswer> {

@@ -83,6 +83,7 @@ export class Engine {
     this.#outbox = new Outbox({
       ...this.#deps,
       view,
+      liveView: (run) => this.#liveView(run),
       openRuns: () =>
         this.runs()
           .filter(isOpenRun)
@@ -94,6 +95,7 @@ export class Engine {
       view,
       adopt: (stored, readings) => this.#begin(stored, readings),
       announceStart: (stored) => this.#cardOf(stored),
+      sendNow: (drafts) => this.#outbox.sendNow(drafts),
     });
   }
 
@@ -123,21 +125,28 @@ export class Engine {
   /** A run as it is now, with its events unless they are not wanted; undefined when there is none. */
   async view(run: string, withEvents = true): Promise<RunView | undefined> {
     const { clock, journal } = this.#deps;
-    const runner = this.#runners.get(run);
     const events = withEvents ? await journal.events(run) : [];
-    const now = clock.now();
-    if (runner !== undefined) {
-      return {
-        plan: runner.plan,
-        state: runner.state(),
-        world: runner.world(),
-        figures: runner.figures(),
-        events,
-        now,
-      };
-    }
+    const live = this.#liveView(run);
+    if (live !== undefined) return { ...live, events };
     const stored = await journal.run(run);
-    return stored === undefined ? undefined : { ...stored, world: EMPTY_WORLD, figures: {}, events, now };
+    return stored === undefined
+      ? undefined
+      : { ...stored, world: EMPTY_WORLD, figures: {}, events, now: clock.now() };
+  }
+
+  #liveView(run: string): RunView | undefined {
+    const runner = this.#runners.get(run);
+    if (runner === undefined) return undefined;
+    const { plan } = runner;
+    const now = this.#deps.clock.now();
+    return {
+      plan,
+      state: runner.state(),
+      world: runner.world(),
+      figures: runner.figures(),
+      events: runner.recent(),
+      now,
+    };
   }
 
   /** Live runs and ended ones that still lock a flag. */
@@ -185,6 +194,7 @@ export class Engine {
       plan: stored.plan,
       state: stored.state,
       readings,
+      sendNow: (drafts) => this.#outbox.sendNow(drafts),
       announce: (plan, after, events) => announce(plan, before, after, events, this.#channelOf(plan)),
       onCommitted: (one, events) => {
         before = one.state();
@@ -221,7 +231,7 @@ export class Engine {
           phase: stored.state.phase,
         });
     }
-    for (const intake of await journal.unanswered()) void this.#commands.carryOut(intake);
+    for (const intake of await journal.unanswered()) void this.#commands.carryOutAgain(intake);
   }
 
   /** Events that counted while the journal was gone and a crash came before it was back. */
@@ -235,7 +245,8 @@ export class Engine {
       const follows = owed.every((one, index) => one.seq === before.revision + 1 + index);
       if (owed.length > 0 && follows) {
         const state = owed.reduce<State>((folded, one) => evolve(plan, folded, one), before);
-        const outbox = announce(plan, before, state, owed, this.#channelOf(plan));
+        const drafts = announce(plan, before, state, owed, this.#channelOf(plan));
+        const outbox = drafts.map((draft): OutboxDraft => ({ ...draft, maybeSent: true }));
         await journal.commit({
           run,
           expected: before.revision,
@@ -278,6 +289,7 @@ export class Engine {
       } catch (error) {
         log.warn("the heartbeat could not be saved", { error: messageOfFault(error) });
       }
+      await this.#commands.flush();
       await this.#heart.wait(HEARTBEAT_MS);
     }
   }

@@ -16,6 +16,7 @@ import {
   type Spool,
 } from "./ports.ts";
 
+const MOST_RECENT = 200;
 /** Going back waits this long for the journal, then counts without it. */
 const BACKWARD_DEADLINE_MS = 200;
 
@@ -41,6 +42,8 @@ const FORWARD: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]>
 ]);
 
 export interface KeeperDeps {
+  /** Sends messages that the journal could not take; they are queued as well, under the same keys. */
+  readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
   readonly clock: Clock;
   readonly journal: Journal;
   readonly spool: Spool;
@@ -65,6 +68,7 @@ export class Keeper {
   readonly #onCommitted: (events: readonly Recorded[]) => void;
   #state: State;
   #owed: readonly Owed[] = [];
+  #recent: readonly Recorded[] = [];
 
   constructor(deps: KeeperDeps, onCommitted: (events: readonly Recorded[]) => void) {
     this.#deps = deps;
@@ -73,6 +77,11 @@ export class Keeper {
   }
 
   readonly state = (): State => this.#state;
+
+  /** The newest events that this process recorded, oldest first; for messages while the journal is gone. */
+  recent(): readonly Recorded[] {
+    return this.#recent;
+  }
 
   /** Whether everything that counts is in the journal. */
   isFlushed(): boolean {
@@ -116,10 +125,12 @@ export class Keeper {
     }
     if (result === "failed" && (forward || recorded.length === 0)) return "failed";
     this.#state = next;
+    this.#recent = [...this.#recent, ...recorded].slice(-MOST_RECENT);
     if (result === "ok") this.#flushed();
     else {
       this.#owed = [...this.#owed, mine];
       spool.append(next.run, recorded);
+      this.#deps.sendNow(mine.drafts);
     }
     this.#onCommitted(recorded);
     return "counted";

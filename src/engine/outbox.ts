@@ -8,6 +8,7 @@ import {
   type Log,
   type MessageRef,
   messageOfFault,
+  type OutboxDraft,
   type OutboxItem,
   OutsideFault,
   type RunView,
@@ -18,6 +19,8 @@ const RETRY_MOST_MS = 15_000;
 /** With nothing pending, a lane sleeps until it is rung, or this long. */
 const IDLE_MS = 30_000;
 const ANSWERS_AT_ONCE = 8;
+/** Stands for a message that was sent and has no place to edit it at. */
+const SENT: MessageRef = { channel: "", ts: "" };
 /** An item that can never be delivered is given up, with a log record. */
 const MOST_ATTEMPTS_UNRECOVERABLE = 3;
 
@@ -27,6 +30,8 @@ export interface OutboxDeps {
   readonly chat: Chat;
   readonly log: Log;
   readonly view: (run: string, withEvents: boolean) => Promise<RunView | undefined>;
+  /** The same from memory alone, with its newest events. */
+  readonly liveView: (run: string) => RunView | undefined;
   /** Runs whose card shows moving figures. */
   readonly openRuns: () => readonly string[];
   /** How often a card's figures are brought up to date when nothing else changes, ms. */
@@ -39,6 +44,10 @@ export class Outbox {
   readonly #deps: OutboxDeps;
   readonly #bells: ReadonlyMap<Lane, Bell>;
   readonly #refreshBell: Bell;
+  /** What was sent while the journal was gone, by key. */
+  readonly #sentWithout = new Map<string, Promise<MessageRef | "unknown">>();
+  /** What was pending when this process began: an earlier one may have sent it. */
+  #inherited: ReadonlySet<number> | undefined;
   #stopped = false;
   #oldestUrgent: number | undefined;
 
@@ -117,9 +126,36 @@ export class Outbox {
   }
 
   async #pendingOf(lane: Lane): Promise<readonly OutboxItem[]> {
-    const items = (await this.#deps.journal.pending()).filter((item) => item.lane === lane);
+    const all = await this.#deps.journal.pending();
+    this.#inherited ??= new Set(all.map((item) => item.id));
+    const items = all.filter((item) => item.lane === lane);
     if (lane === "urgent") this.#oldestUrgent = items[0]?.wall;
     return items;
+  }
+
+  /**
+   * Sends urgent messages and answers that the journal could not take, once and without it. They are queued as well and come again under the same
+   * keys when the journal is back; what was sent here is remembered, so that they are then edited and not posted a second time.
+   */
+  sendNow(drafts: readonly OutboxDraft[]): void {
+    for (const draft of drafts) {
+      if (draft.lane === "normal" || this.#sentWithout.has(draft.key)) continue;
+      const item: OutboxItem = { ...draft, id: 0, generation: 0, attempts: 1 };
+      const sent = this.#sendWithout(item).catch((error: unknown) => {
+        this.#deps.log.warn("a message was not delivered while the journal is gone", {
+          key: item.key,
+          error: messageOfFault(error),
+        });
+        return "unknown" as const;
+      });
+      this.#sentWithout.set(draft.key, sent);
+    }
+  }
+
+  async #sendWithout(item: OutboxItem): Promise<MessageRef> {
+    const { body } = item;
+    const view = body.kind === "answer" ? undefined : this.#deps.liveView(body.run);
+    return (await this.#deps.chat.post(item, view, undefined)) ?? SENT;
   }
 
   /** One try of one item; what fails stays pending. */
@@ -149,7 +185,9 @@ export class Outbox {
   async #send(item: OutboxItem): Promise<MessageRef | undefined> {
     const { chat, journal } = this.#deps;
     const { body } = item;
-    const known = await journal.refOf(item.key);
+    const earlier = await this.#sentWithout.get(item.key);
+    if (earlier === SENT) return undefined;
+    const known = (await journal.refOf(item.key)) ?? (earlier === "unknown" ? undefined : earlier);
     if (known !== undefined && (body.kind === "note" || body.kind === "answer")) return known;
     const view = body.kind === "answer" ? undefined : await this.#deps.view(body.run, body.kind === "alert");
     if (known !== undefined && view !== undefined) {
@@ -158,7 +196,9 @@ export class Outbox {
     }
     const thread = body.kind === "note" ? await journal.refOf(`card:${body.run}`) : undefined;
     await journal.attempted(item.id);
-    return chat.post(item, view, thread);
+    const maybeSent = this.#sentWithout.has(item.key) || this.#inherited?.has(item.id) === true;
+    const attempts = maybeSent ? Math.max(1, item.attempts) : item.attempts;
+    return chat.post({ ...item, attempts }, view, thread);
   }
 }
 

@@ -154,7 +154,10 @@ export interface OutboxItem {
 }
 
 /** A message before it has an id. */
-export type OutboxDraft = Omit<OutboxItem, "id" | "attempts" | "generation">;
+export type OutboxDraft = Omit<OutboxItem, "id" | "attempts" | "generation"> & {
+  /** It may have been sent without the journal: the first try counts as a second one, so that it is looked for. */
+  readonly maybeSent?: true;
+};
 
 /** What is announced; adapters render it for their medium from the run as it is when the message is sent. */
 export type Notice =

@@ -43,6 +43,8 @@ export interface RunnerDeps {
   readonly readings: Readonly<Record<string, Reading | undefined>>;
   /** What these events say to people, given the state after them. */
   readonly announce: (plan: Plan, state: State, events: readonly Recorded[]) => readonly OutboxDraft[];
+  /** Sends messages that the journal could not take. */
+  readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
   /** Called after every commit, with what it recorded. */
   readonly onCommitted: (runner: Runner, events: readonly Recorded[]) => void;
 }
@@ -92,6 +94,10 @@ export class Runner {
       since: this.#since,
       ...(fault === undefined ? {} : { storeFault: fault }),
     };
+  }
+
+  recent(): readonly Recorded[] {
+    return this.#keeper.recent();
   }
 
   figures(): Readonly<Record<string, CardMeasured | undefined>> {

@@ -52,7 +52,7 @@ export function journalOn(
         ...draft,
         id,
         generation: (known?.generation ?? 0) + 1,
-        attempts: disk.refs.has(draft.key) ? 0 : (known?.attempts ?? 0),
+        attempts: disk.refs.has(draft.key) ? 0 : (known?.attempts ?? 0) + (draft.maybeSent === true ? 1 : 0),
         done: false,
       };
       disk.outbox.set(draft.key, item);

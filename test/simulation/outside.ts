@@ -63,6 +63,9 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
   const served: Served[] = [];
   /** Share of bad seconds, newest last: one entry a second. */
   const badness: number[] = [];
+  const restarts = scenario.plan.provider.restartMs > 0;
+  /** An env-file takes effect after a restart, and the service is away meanwhile. */
+  let restartingUntil = 0;
   let culpritSince: number | undefined;
   let bad = false;
   let dead = false;
@@ -80,6 +83,7 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
     stored.setting = setting;
     stored.rev += 1;
     stored.intent = intent;
+    if (restarts && by === "belay") restartingUntil = timeline.now() + random.between(300, 4_000);
     changes.push({ at: timeline.now(), flag, setting, intent, by });
   }
 
@@ -111,7 +115,12 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
       const stored = flags.get(flag.name);
       const conflict = stored === undefined || (ifVersion !== undefined && ifVersion !== String(stored.rev));
       results[flag.name] = conflict ? "conflict" : "written";
-      if (!conflict) apply(flag.name, setting, intent, "belay");
+      const underWay =
+        restarts &&
+        timeline.now() < restartingUntil &&
+        stored !== undefined &&
+        sameSetting(stored.setting, setting);
+      if (!conflict && !underWay) apply(flag.name, setting, intent, "belay");
       const echo =
         !conflict &&
         !sameSetting(setting, OFF) &&
@@ -133,6 +142,7 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
     writes: readonly FlagWrite[],
   ): Promise<Readonly<Record<string, WriteResult>>> {
     const kind = random.pick([
+      ...(writes.some((one) => one.ifVersion !== undefined) ? (["forbidden"] as const) : []),
       "refused",
       "lost_reply",
       "hang_applied",
@@ -142,6 +152,10 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
       "duplicate",
     ] as const);
     switch (kind) {
+      case "forbidden":
+        return later(alive, random.between(1, 30), () => {
+          throw new OutsideFault("flag store: 403 approval required", { recoverable: false });
+        });
       case "refused":
         return later(alive, random.between(1, 30), () => {
           throw unreachable();
@@ -191,7 +205,12 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
         return [
           [
             def.name,
-            { setting, version: String(rev), effective: true, ...(intent === undefined ? {} : { intent }) },
+            {
+              setting,
+              version: String(rev),
+              effective: timeline.now() >= restartingUntil,
+              ...(intent === undefined ? {} : { intent }),
+            },
           ],
         ];
       }),
@@ -209,7 +228,7 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
     dead = struck && culprit?.effect === "dead";
     bad = (struck && culprit?.effect === "errors") || outer;
     ever ||= bad || dead;
-    badness.push(dead ? 2 : bad ? 1 : 0);
+    badness.push(dead || timeline.now() < restartingUntil ? 2 : bad ? 1 : 0);
   }
 
   /** The body Prometheus would return for a query at a second of the past or now; undefined series when the service is dead. */
@@ -306,13 +325,15 @@ export function createOutside(scenario: Scenario, timeline: Timeline, random: Ra
         }
         if (timeline.now() < scenario.calmAt && random.chance(scenario.storeFaults))
           return faultyWrite(alive, writes);
-        return later(alive, random.between(1, 30), () => writeAll(writes));
+        return later(alive, random.between(1, 30), () => writeAll(writes)).then((results) =>
+          later(alive, Math.max(0, restartingUntil - timeline.now()), () => results),
+        );
       },
     }),
     view: (alive) => ({
       read(defs) {
         if (!alive()) return never();
-        if (dead) {
+        if (dead || timeline.now() < restartingUntil) {
           return later(alive, 5, () => {
             throw new OutsideFault("service: connection refused", { recoverable: true });
           });

@@ -46,8 +46,8 @@ export const BUGS: readonly Bug[] = [
   {
     name: "missing data counts as pass",
     file: "src/core/rollout/forward.ts",
-    find: 'else if (judgement.verdict !== "pass") return wait',
-    replace: 'else if (judgement.verdict === "breach") return wait',
+    find: 'else if (judgement.verdict !== "pass")',
+    replace: 'else if (judgement.verdict === "breach")',
   },
   {
     name: "stale samples are taken for fresh",
@@ -76,7 +76,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "an intake is not remembered",
     file: "src/engine/engine.ts",
-    find: "for (const intake of await journal.unanswered()) void this.#commands.carryOut(intake);",
+    find: "for (const intake of await journal.unanswered()) void this.#commands.carryOutAgain(intake);",
     replace: "",
   },
   {

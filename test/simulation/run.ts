@@ -265,7 +265,8 @@ async function playScenario(
   for (const [index, deed] of scenario.deeds.entries()) timeline.after(deed.at, () => doDeed(deed, index));
   const tick = (): void => {
     outside.second();
-    watch.second(alive.yes && alive.ready && outside.storeUp() && outside.lying() === undefined);
+    const capable = alive.yes && alive.ready && outside.storeUp() && outside.lying() === undefined;
+    watch.second(capable, !inside(scenario.journalOutages));
     if (timeline.now() < scenario.endAt) timeline.after(1_000, tick);
   };
   timeline.after(0, tick);

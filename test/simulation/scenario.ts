@@ -133,7 +133,7 @@ function planFrom(random: Random): Plan {
     scrapeMs: POLL_MS,
     queryTimeoutMs: 5_000,
     hasView: true,
-    provider: { flipMs: 2_000, restartMs: 0 },
+    provider: { flipMs: 2_000, restartMs: random.chance(0.25) ? 10_000 : 0 },
     outside: {
       provider: { kind: "file" },
       prometheus: { url: "http://127.0.0.1:9090", scrape_interval: POLL_MS },

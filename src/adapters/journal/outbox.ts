@@ -5,8 +5,8 @@ import { decode, numberOf, optionalTextOf, type Row, textOf, unreadable } from "
 
 /** A known key keeps its id, its tries and where it arrived, and becomes undelivered in a new generation. */
 const UPSERT = `
-  INSERT INTO outbox (key, run, lane, generation, delivered, attempts, tries, body, wall, intake) VALUES (?, ?, ?, 1, 0, 0, 0, ?, ?, ?)
-  ON CONFLICT (key) DO UPDATE SET run = excluded.run, lane = excluded.lane, generation = generation + 1, attempts = 0,
+  INSERT INTO outbox (key, run, lane, generation, delivered, attempts, tries, body, wall, intake) VALUES (?, ?, ?, 1, 0, 0, ?, ?, ?, ?)
+  ON CONFLICT (key) DO UPDATE SET run = excluded.run, lane = excluded.lane, generation = generation + 1, attempts = 0, tries = tries + excluded.tries,
     body = excluded.body, wall = excluded.wall, intake = coalesce(excluded.intake, intake)`;
 
 /**
@@ -19,12 +19,13 @@ const PENDING = `
 
 /** Adds drafts, inside a transaction. `intake` names the command that they answer, if any. */
 export function addDrafts(db: Statements, drafts: readonly OutboxDraft[], intake: string | undefined): void {
-  for (const { key, run, lane, body, wall } of drafts) {
+  for (const { key, run, lane, body, wall, maybeSent } of drafts) {
     db.run(
       UPSERT,
       key,
       run ?? null,
       lane,
+      maybeSent === true ? 1 : 0,
       JSON.stringify(body),
       wall,
       lane === "answer" ? (intake ?? null) : null,

@@ -153,13 +153,25 @@ function saysOf({ plan, state, world, now }: Shown): string {
       : `taking back ${flags}`;
   }
   if (!isLive(state))
-    return state.phase === "stuck"
-      ? "an internal error; only rollback works"
-      : `ended as ${state.phase.replace("_", " ")}`;
+    return state.phase === "stuck" ? "an internal error; only rollback works" : endInWords(plan, state);
   const next = nextForward(plan, state, world, now);
   if (next.kind === "wait")
     return next.code === "blind" || next.code === "flag_store" ? "asking for fresh evidence" : next.detail;
   return "the next step is due";
+}
+
+function endInWords(plan: Plan, state: State): string {
+  const on = plan.stages.filter(
+    (stage, index) => isBegun(state.stages[index]) && !stage.baseline && stage.review === undefined,
+  );
+  const names =
+    on.length === 0
+      ? "nothing of it is on"
+      : `${on.map((stage) => stage.name).join(", ")} ${on.length === 1 ? "stays" : "stay"} ON`;
+  if (state.phase === "completed") return `done: every soak passed; ${names}, no longer watched`;
+  return state.phase === "stopped"
+    ? `stopped by a person: ${names}, no longer watched`
+    : `taken back: ${names}`;
 }
 
 function progressOf(plan: Plan, state: State, soakedMs: number): number {
@@ -305,7 +317,7 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
     const name = plan.stages[newest]?.name ?? "";
     offers.push({
       label: `Roll back ${name}`.slice(0, 70),
-      command: `rollout rollback ${run}`,
+      command: `rollout rollback ${name} ${run}`,
       style: "danger",
       confirm: `Take back ${name} now?`,
     });

@@ -173,7 +173,9 @@ function rollbackOffers(told: Told, seq: number, flags: readonly string[]): read
   const run = `run=${state.run}`;
   const offers: Offer[] = [];
   if (state.rollback?.seq !== seq) return offers;
-  if (isOpenRun(state)) offers.push(...offersOf(plan, state).filter((offer) => offer.style === "danger"));
+  const undecided = state.phase !== "walking" || state.holds.some((hold) => hold.reason === "not_the_cause");
+  if (isOpenRun(state) && undecided)
+    offers.push(...offersOf(plan, state).filter((offer) => offer.style === "danger"));
   const index = plan.stages.findIndex((stage) =>
     flagsOfStage(stage).some((flag) => flags.includes(flag) && Object.hasOwn(state.latched, flag)),
   );

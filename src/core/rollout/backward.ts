@@ -1,11 +1,10 @@
-/** Decisions that go back: breaches, rollbacks, the look afterwards, and flags that come back on by themselves. */
+/** Going back: what is taken back and how far, its reading back, and flags that come back on by themselves. */
 import { type Actor, BELAY, type Cause, type Flip, type RolloutEvent, type Severity } from "../event.ts";
 import { type Consequence, flagsOfStage, type Guard, type Plan } from "../plan.ts";
 import { formatSetting, sameSetting } from "../setting.ts";
 import { formatDuration, type Now, SECOND } from "../time.ts";
 import type { Judgement } from "../verdict.ts";
 import {
-  epochOf,
   type FlipState,
   hasHold,
   isBegun,
@@ -17,7 +16,7 @@ import {
   settingUpTo,
   stageAt,
 } from "./state.ts";
-import { isBlind, judgementOf, serviceShows, storeShows, type World, watchedGuards } from "./world.ts";
+import { judgementOf, serviceShows, storeShows, type World, watchedGuards } from "./world.ts";
 
 /** An ON seen this soon after our OFF was read back is taken for a late duplicate of a write, not for a person's decision. */
 export const QUARANTINE_MS = 12 * SECOND;
@@ -74,29 +73,73 @@ export function byHandFlags(plan: Plan, stage: number): readonly string[] {
   );
 }
 
-interface Breached {
+/** What a rollback down to `to` meets first that only people may take back: it stops above that stage. */
+export function reachOf(
+  plan: Plan,
+  state: State,
+  to: number,
+): { readonly to: number; readonly spared: readonly string[] } {
+  for (let index = newestUndoable(plan, state); index > to; index--) {
+    if (!isBegun(state.stages[index])) continue;
+    const spared = byHandFlags(plan, index);
+    if (spared.length > 0) return { to: index, spared };
+  }
+  return { to, spared: [] };
+}
+
+/** What Belay takes back by itself, down to `to`; it holds and pages, once, where only a person may go on. `why` opens the page. */
+export function takeBackOurselves(
+  plan: Plan,
+  state: State,
+  world: World,
+  to: number,
+  cause: Cause,
+  why: string,
+): readonly RolloutEvent[] {
+  const reach = reachOf(plan, state, to);
+  const started = planRollback(plan, state, world, reach.to, cause, BELAY);
+  const events: RolloutEvent[] = started === undefined ? [] : [started];
+  if (reach.spared.length === 0 || hasHold(state, "undo_by_hand")) return events;
+  const runbook = plan.runbook === undefined ? "" : `; runbook ${plan.runbook}`;
+  const summary = `${why}. ${reach.spared.join(", ")} can only be taken back by a person${runbook}`;
+  return [
+    ...events,
+    { kind: "held", reason: "undo_by_hand", detail: summary, by: BELAY },
+    ...page(state, `${state.run}.by_hand.${state.revision}`, "P1", summary),
+  ];
+}
+
+export interface Breached {
   readonly guard: Guard;
   readonly judgement: Judgement;
 }
 
 const RANK: Readonly<Record<Consequence, number>> = { emergency: 3, rollback: 2, hold: 1, page: 0 };
 
-/** The breaching guard with the strongest consequence. */
-function worstBreach(plan: Plan, state: State, world: World): Breached | undefined {
-  let worst: Breached | undefined;
-  const restarting =
-    plan.provider.restartMs > 0 && state.stages[newestFlagStage(plan, state)]?.status === "enabling";
+const QUIET: readonly Breached[] = [];
+
+/** The guards in breach, those with the strongest consequence first. */
+export function breaches(plan: Plan, state: State, world: World): readonly Breached[] {
+  let found: Breached[] | undefined;
+  const restarting = plan.provider.restartMs > 0 && isRestarting(plan, state);
   for (const guard of watchedGuards(plan, state)) {
     if (guard.kind === "alive" && restarting) continue;
     const judgement = judgementOf(plan, state, world, guard);
     if (judgement.verdict !== "breach") continue;
-    if (worst === undefined || RANK[guard.consequence] > RANK[worst.guard.consequence])
-      worst = { guard, judgement };
+    found ??= [];
+    found.push({ guard, judgement });
   }
-  return worst;
+  return found?.sort((a, b) => RANK[b.guard.consequence] - RANK[a.guard.consequence]) ?? QUIET;
 }
 
-function breachCause({ guard, judgement }: Breached): Cause {
+/** Whether a flip that needs a restart is under way: the service is away because of us. */
+function isRestarting(plan: Plan, state: State): boolean {
+  return (
+    state.stages[newestFlagStage(plan, state)]?.status === "enabling" || pendingBackward(state).length > 0
+  );
+}
+
+export function breachCause({ guard, judgement }: Breached): Cause {
   const { reason, detail } = judgement;
   return {
     kind: "breach",
@@ -105,56 +148,6 @@ function breachCause({ guard, judgement }: Breached): Cause {
     detail: detail ?? "",
     breachAt: judgement.badSince ?? judgement.at,
   };
-}
-
-/** What a breach while walking leads to. */
-export function onBreach(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
-  const worst = worstBreach(plan, state, world);
-  if (worst === undefined) return NONE;
-  const detail = `${worst.guard.name}: ${worst.judgement.detail ?? "breach"}`;
-  switch (worst.guard.consequence) {
-    case "rollback":
-      return takeBack(plan, state, world, worst, newestUndoable(plan, state) - 1);
-    case "emergency":
-      return takeBack(plan, state, world, worst, -1);
-    case "hold":
-      return hasHold(state, "guard") ? NONE : [{ kind: "held", reason: "guard", detail, by: BELAY }];
-    case "page": {
-      const key = `${state.run}.guard.${worst.guard.name}.${epochOf(plan, state, worst.guard)}`;
-      return page(state, key, "P2", `${plan.rollout}: ${detail}`);
-    }
-  }
-}
-
-function takeBack(
-  plan: Plan,
-  state: State,
-  world: World,
-  worst: Breached,
-  to: number,
-): readonly RolloutEvent[] {
-  const detail = `${worst.guard.name}: ${worst.judgement.detail ?? "breach"}`;
-  const newest = newestUndoable(plan, state);
-  if (newest < 0) {
-    if (hasHold(state, "breach_not_ours")) return NONE;
-    const summary = `${plan.rollout}: ${detail}, but this rollout has nothing on to take back`;
-    return [
-      { kind: "held", reason: "breach_not_ours", detail, by: BELAY },
-      ...page(state, `${state.run}.not_ours.${state.revision}`, "P1", summary),
-    ];
-  }
-  const byHand = byHandFlags(plan, newest);
-  if (byHand.length > 0) {
-    if (hasHold(state, "undo_by_hand")) return NONE;
-    const runbook = plan.runbook === undefined ? "" : `; runbook ${plan.runbook}`;
-    const summary = `${plan.rollout}: ${detail}. ${byHand.join(", ")} can only be taken back by a person${runbook}`;
-    return [
-      { kind: "held", reason: "undo_by_hand", detail: summary, by: BELAY },
-      ...page(state, `${state.run}.by_hand.${state.revision}`, "P1", summary),
-    ];
-  }
-  const started = planRollback(plan, state, world, to, breachCause(worst), BELAY);
-  return started === undefined ? NONE : [started];
 }
 
 /** Marks backward flips that a read begun after their decision shows as done; in every live phase. */
@@ -171,22 +164,13 @@ export function verifyBackward(state: State, world: World): readonly RolloutEven
 export function onRollingBack(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   const { rollback } = state;
   if (rollback === undefined) return NONE;
-  const worst = worstBreach(plan, state, world);
+  const [worst] = breaches(plan, state, world);
   if (worst?.guard.consequence === "emergency") {
-    const deeper = planRollback(plan, state, world, -1, breachCause(worst), BELAY);
-    if (deeper !== undefined) return [deeper];
+    const why = `${plan.rollout}: ${worst.guard.name}: ${worst.judgement.detail ?? "breach"}`;
+    const deeper = takeBackOurselves(plan, state, world, -1, breachCause(worst), why);
+    if (deeper.length > 0) return deeper;
   }
-  const pending = pendingBackward(state);
-  const late = now.steady - rollback.decidedAt >= UNVERIFIED_PAGE_MS;
-  if (pending.length > 0) {
-    if (!late) return NONE;
-    const todo = pending
-      .map(({ flip }) => `set ${plan.flags[flip.flag]?.key ?? flip.flag} to ${formatSetting(flip.to)}`)
-      .join(", ");
-    const fault = world.storeFault === undefined ? "" : ` (${world.storeFault})`;
-    const summary = `${plan.rollout}: not read back after ${formatDuration(UNVERIFIED_PAGE_MS)}${fault}. By hand: ${todo}. Belay keeps trying.`;
-    return page(state, `${state.run}.unverified.${rollback.seq}`, "P1", summary);
-  }
+  if (pendingBackward(state).length > 0) return onUnverified(plan, state, world, now);
   if (rollback.offAt === undefined) return [{ kind: "rollback_off" }];
   const unseen = unseenFlags(plan, state, world);
   if (unseen.length === 0)
@@ -195,114 +179,35 @@ export function onRollingBack(plan: Plan, state: State, world: World, now: Now):
   return now.steady - rollback.offAt < patience ? NONE : [{ kind: "rollback_confirmed", seenBy: "store" }];
 }
 
+/** Pages, once, when flags that are to go back have not been read back for too long, with the step to do by hand. */
+export function onUnverified(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  const late = pendingBackward(state).filter(({ at }) => now.steady - at >= UNVERIFIED_PAGE_MS);
+  const [oldest] = late;
+  if (oldest === undefined) return NONE;
+  const todo = late
+    .map(({ flip }) => `set ${plan.flags[flip.flag]?.key ?? flip.flag} to ${formatSetting(flip.to)}`)
+    .join(", ");
+  const fault = world.storeFault === undefined ? "" : ` (${world.storeFault})`;
+  const summary = `${plan.rollout}: not read back after ${formatDuration(UNVERIFIED_PAGE_MS)}${fault}. By hand: ${todo}. Belay keeps trying.`;
+  return page(state, `${state.run}.unverified.${oldest.flip.intent}`, "P1", summary);
+}
+
 /** Flags taken back that the service itself does not show so yet. */
-function unseenFlags(plan: Plan, state: State, world: World): readonly string[] {
+export function unseenFlags(plan: Plan, state: State, world: World): readonly string[] {
   return (state.rollback?.flags ?? []).filter((flag) => {
     const flip = state.flips[flag];
     return flip !== undefined && !serviceShows(plan, world, flag, flip.flip.to, flip.at);
   });
 }
 
-/** While looking on the store's word alone: the look starts anew when the service confirms, and pages when it does not. */
-function onUnseen(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
-  const { rollback } = state;
-  if (rollback === undefined || rollback.seenBy !== "store" || !plan.hasView) return NONE;
-  const unseen = unseenFlags(plan, state, world);
-  if (unseen.length === 0) return [{ kind: "rollback_confirmed", seenBy: "service" }];
-  if (now.steady - rollback.decidedAt < UNVERIFIED_PAGE_MS) return NONE;
-  const summary = `${plan.rollout}: ${unseen.join(", ")} off in the flag store, but ${plan.service} does not say so. Look at the service itself.`;
-  return page(state, `${state.run}.unseen.${rollback.seq}`, "P1", summary);
-}
-
-/** Steady ms at which a look may end well: the guard's window, one scrape and two polls after the service's OFF. */
+/** Steady ms at which a look may end well: the guard's window, one scrape and two polls after the service's OFF; when the run ends with it, not before the quarantine is over. */
 export function lookUntil(plan: Plan, state: State): number {
   const from = state.rollback?.confirmedAt ?? state.epoch.at;
+  const quarantined = newestUndoable(plan, state) < 0 ? from + QUARANTINE_MS : from;
   return watchedGuards(plan, state).reduce(
     (most, guard) => Math.max(most, from + guard.windowMs + plan.scrapeMs + 2 * guard.intervalMs),
-    from,
+    quarantined,
   );
-}
-
-/** While looking: recovered, or still breaching and on to what `unwind` says. */
-export function onLooking(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
-  const worst = worstBreach(plan, state, world);
-  if (
-    worst !== undefined &&
-    (worst.guard.consequence === "rollback" || worst.guard.consequence === "emergency")
-  ) {
-    return afterFailedLook(plan, state, world, worst);
-  }
-  const unseen = onUnseen(plan, state, world, now);
-  if (unseen.length > 0) return unseen;
-  const cause = state.rollback?.cause;
-  const judged = watchedGuards(plan, state).filter((guard) => guard.kind !== "expect");
-  const causeGuard = cause?.kind === "breach" || cause?.kind === "still_breaching" ? cause.guard : undefined;
-  const deciding = causeGuard === undefined ? judged : judged.filter((guard) => guard.name === causeGuard);
-  const verdicts = deciding.map((guard) => judgementOf(plan, state, world, guard));
-  if (now.steady >= lookUntil(plan, state) && verdicts.every((judgement) => judgement.verdict === "pass")) {
-    const shown = deciding[0] === undefined ? undefined : verdicts[0];
-    return recovered(plan, state, causeGuard, shown);
-  }
-  const blind = deciding.find((guard) =>
-    isBlind(plan, world, guard, judgementOf(plan, state, world, guard), now.steady),
-  );
-  if (blind === undefined || now.steady - (state.rollback?.confirmedAt ?? now.steady) < plan.blindAfterMs)
-    return NONE;
-  const summary = `${plan.rollout}: flags are off, but guard ${blind.name} gives no evidence that production recovered. Look yourself.`;
-  return page(state, `${state.run}.look_blind.${state.epoch.at}`, "P1", summary);
-}
-
-function recovered(
-  plan: Plan,
-  state: State,
-  guard: string | undefined,
-  shown: Judgement | undefined,
-): readonly RolloutEvent[] {
-  const done: RolloutEvent = {
-    kind: "recovered",
-    ...(guard === undefined ? {} : { guard }),
-    ...(shown?.value === undefined ? {} : { detail: String(Number(shown.value.toPrecision(4))) }),
-  };
-  if (newestUndoable(plan, state) < 0) return [done, { kind: "rolled_back" }];
-  const flags = state.rollback?.flags.join(", ") ?? "";
-  return [
-    done,
-    {
-      kind: "held",
-      reason: "rolled_back",
-      detail: `${flags} rolled back; unlock and enable to try again`,
-      by: BELAY,
-    },
-  ];
-}
-
-function afterFailedLook(plan: Plan, state: State, world: World, worst: Breached): readonly RolloutEvent[] {
-  const detail = worst.judgement.detail ?? "breach";
-  const failed: RolloutEvent = { kind: "look_failed", guard: worst.guard.name, detail };
-  const newest = newestUndoable(plan, state);
-  const cause: Cause = { kind: "still_breaching", guard: worst.guard.name, detail };
-  const all = plan.unwind === "all" || worst.guard.consequence === "emergency";
-  if (newest >= 0 && (plan.unwind !== "newest" || all) && byHandFlags(plan, newest).length === 0) {
-    const next = planRollback(plan, state, world, all ? -1 : newest - 1, cause, BELAY);
-    if (next !== undefined) return [failed, next];
-  }
-  const flags = state.rollback?.flags.join(", ") ?? "the flag";
-  const left =
-    newest < 0
-      ? "Nothing that this rollout turned on is left on."
-      : `Still on: ${stagesOn(plan, state).join(", ")}.`;
-  const summary = `${plan.rollout}: ${flags} off and ${worst.guard.name} still breaches (${detail}): this flag was not the cause. ${left}`;
-  return [
-    failed,
-    { kind: "held", reason: "not_the_cause", detail: summary, by: BELAY },
-    ...page(state, `${state.run}.not_the_cause.${state.epoch.at}`, "P1", summary),
-  ];
-}
-
-function stagesOn(plan: Plan, state: State): readonly string[] {
-  return plan.stages
-    .filter((stage, index) => isBegun(state.stages[index]) && isUndoable(stage))
-    .map((stage) => stage.name);
 }
 
 /**

@@ -1,8 +1,7 @@
 /** How the flags should be: the level that the engine makes true, whatever happened before. */
-import type { Plan } from "../plan.ts";
+import { flagsOfStage, type Plan } from "../plan.ts";
 import { type Setting, sameSetting } from "../setting.ts";
 import type { FlipState, State } from "./state.ts";
-import { settingUpTo } from "./state.ts";
 
 /** What Belay wants of one flag. Backward wishes are enforced for ever; a forward wish is written once, by `writeBy`, over `version` only. */
 export interface Wish {
@@ -15,22 +14,21 @@ export interface Wish {
   readonly version?: string;
 }
 
-/** The wishes of a rollout, in the order in which flags are to be taken back (newest first). Flags it never wrote, or that people took over, have none. */
+/** The wishes of a rollout, in the order in which flags are to be taken back (newest stage first). Flags it never wrote, or that people took over, have none. */
 export function desired(plan: Plan, state: State): readonly Wish[] {
-  const wishes: Wish[] = [];
-  for (const [flag, flip] of Object.entries(state.flips)) {
-    if (state.overridden[flag] !== undefined) continue;
-    wishes.push(toWish(plan, state, flag, flip));
-  }
-  return wishes.reverse();
+  const flags = new Set(plan.stages.flatMap(flagsOfStage).reverse());
+  return [...flags].flatMap((flag) => {
+    const flip = state.flips[flag];
+    return flip === undefined || state.overridden[flag] !== undefined ? [] : [toWish(flag, flip)];
+  });
 }
 
-function toWish(plan: Plan, state: State, flag: string, flip: FlipState): Wish {
+function toWish(flag: string, flip: FlipState): Wish {
   const { writeBy } = flip;
   const { version } = flip.flip;
   return {
     flag,
-    setting: settingUpTo(plan, state, flag, plan.stages.length - 1),
+    setting: flip.flip.to,
     intent: flip.flip.intent,
     direction: flip.direction,
     verified: flip.verifiedAt !== undefined,

@@ -3,7 +3,7 @@ import type { Recorded } from "../event.ts";
 import { flagsOfStage, type Plan } from "../plan.ts";
 import { sameSetting } from "../setting.ts";
 import { flipStates, type Of } from "./edits.ts";
-import { isLive, type State } from "./state.ts";
+import { isBegun, isLive, type State } from "./state.ts";
 
 export type BackwardEvent = Of<
   "rollback_started" | "rollback_off" | "rollback_confirmed" | "recovered" | "look_failed" | "flip_corrected"
@@ -50,14 +50,16 @@ function startRollback(
   const latchable = event.stages.flatMap((index) =>
     flagsOfStage(plan.stages[index] ?? { name: "", atMs: 0, substages: [], baseline: false }),
   );
-  const breachAt = event.cause.kind === "breach" ? event.cause.breachAt : undefined;
+  const goingBack = s.phase === "rolling_back" || s.phase === "looking" ? s.rollback : undefined;
+  const deeper = s.phase === "rolling_back" ? goingBack : undefined;
+  const breachAt = deeper?.breachAt ?? (event.cause.kind === "breach" ? event.cause.breachAt : undefined);
   return {
     ...rest,
     phase: "rolling_back",
     stages: s.stages.map((stage, index) =>
       event.stages.includes(index)
         ? { ...stage, status: "undone", substage: 0, soakedMs: 0, cut: false, extraMs: 0 }
-        : plan.stages[index]?.review !== undefined && stage.status === "soaking"
+        : plan.stages[index]?.review !== undefined && index > event.to && isBegun(stage)
           ? { ...stage, status: "pending" }
           : stage,
     ),
@@ -65,11 +67,11 @@ function startRollback(
     overridden: Object.fromEntries(Object.entries(s.overridden).filter(([flag]) => !flags.includes(flag))),
     latched: { ...s.latched, ...Object.fromEntries(latchable.map((flag) => [flag, { because, at }])) },
     rollback: {
-      seq: s.phase === "rolling_back" ? (s.rollback?.seq ?? seq) : seq,
+      seq: deeper?.seq ?? seq,
       to: event.to,
-      stages: [...(s.phase === "walking" ? [] : (s.rollback?.stages ?? [])), ...event.stages],
-      flags: [...new Set([...(s.phase === "walking" ? [] : (s.rollback?.flags ?? [])), ...flags])],
-      cause: s.phase === "rolling_back" ? (s.rollback?.cause ?? event.cause) : event.cause,
+      stages: [...(goingBack?.stages ?? []), ...event.stages],
+      flags: [...new Set([...(goingBack?.flags ?? []), ...flags])],
+      cause: deeper?.cause ?? event.cause,
       by: event.by,
       decidedAt: at,
       decidedWall: wall,

@@ -72,6 +72,7 @@ export function nextForward(plan: Plan, state: State, world: World, now: Now): N
     return wait("review", `${stageAt(plan, state.review.stage).name} waits for its sign-off`);
   const step = nextStep(plan, state, now);
   if (step.kind === "wait") return step;
+  if (pendingBackward(state).length > 0) return wait("flag_store", "flags are still being taken back");
   if (step.kind === "complete") return { kind: "go", events: [{ kind: "completed" }] };
   const due = isDue(plan, state, step, now);
   if (due !== undefined) return due;
@@ -128,7 +129,6 @@ function throughGates(
 ): Next {
   const stage = stageAt(plan, step.stage);
   const flags = flagsOfStage(stage);
-  if (pendingBackward(state).length > 0) return wait("flag_store", "flags are still being taken back");
   const latched = flags.find((flag) => state.latched[flag] !== undefined);
   if (latched !== undefined)
     return wait("latched", `${latched} is locked: ${state.latched[latched]?.because ?? ""}`);
@@ -204,13 +204,17 @@ export function guardsBefore(plan: Plan, state: State, index: number): readonly 
   ];
 }
 
-/** Undefined when every guard passed just now and every flag of the stage was read just now; otherwise what is lacking. */
+/**
+ * Undefined when every guard passed just now and every flag of the stage was read just now; otherwise what is lacking. A guard of the stage
+ * alone is not polled yet: its bad answer stands for one interval, then it is asked again.
+ */
 function freshEvidence(plan: Plan, state: State, world: World, now: Now, index: number): Next | undefined {
   let stale = false;
   for (const guard of guardsBefore(plan, state, index)) {
     const judgement = judgementOf(plan, state, world, guard);
     if (guard.kind === "expect" && judgement.met) continue;
-    if (judgement.reason === "not_asked") stale = true;
+    const outlived = now.steady - judgement.at > guard.intervalMs + plan.queryTimeoutMs;
+    if (judgement.reason === "not_asked" || outlived) stale = true;
     else if (judgement.verdict !== "pass")
       return wait(blames(judgement), `${guard.name}: ${judgement.detail ?? judgement.verdict}`);
     if (now.steady - judgement.at > plan.queryTimeoutMs) stale = true;

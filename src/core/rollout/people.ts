@@ -1,17 +1,19 @@
 /** What people may do to a rollout: each verb becomes events, a note that it is done already, or a refusal with a reason code. */
-import type { Actor, HoldReason, RolloutEvent } from "../event.ts";
+import { type Actor, formatActor, type HoldReason, type RolloutEvent } from "../event.ts";
 import { flagsOfStage, leastSoakMs, type Plan } from "../plan.ts";
 import { type Offer, type Refusal, refuse } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
-import { byHandFlags, planRollback } from "./backward.ts";
+import { page, planRollback, reachOf } from "./backward.ts";
 import { nextForward } from "./forward.ts";
 import { bankProgress } from "./soak.ts";
 import {
   guardsFor,
   isLive,
+  isOpenRun,
   newestFlagStage,
   newestStage,
   newestUndoable,
+  pendingBackward,
   type State,
   stageAt,
 } from "./state.ts";
@@ -62,13 +64,14 @@ export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: W
     default:
       break;
   }
-  if (state.phase === "stuck")
+  if (state.phase === "stuck" && ask.kind !== "stop")
     return refuse(
       "stuck",
-      `${state.run} is quarantined after an internal error; only rollback works on it.`,
+      `${state.run} is quarantined after an internal error; only rollback and stop work on it.`,
       [rollbackAll(state)],
     );
-  if (!isLive(state)) return refuse("not_live", `${state.rollout} (${state.run}) has ended: ${state.phase}.`);
+  if (!isOpenRun(state))
+    return refuse("not_live", `${state.rollout} (${state.run}) has ended: ${state.phase}.`);
   if (!asker.operator && ask.kind !== "approve")
     return refuse(
       "not_authorised",
@@ -120,27 +123,31 @@ function onRollbackAsk(
   if (newest < 0 || newest <= to) {
     if (state.phase === "rolling_back" || state.phase === "looking")
       return already(`${name} is already going back: ${state.rollback?.flags.join(", ") ?? ""}.`);
-    return refuse("nothing_to_undo", `Nothing that ${name} turned on is on.`);
+    const left = newest < 0 ? `that ${name} turned on` : `of ${name} after ${stageAt(plan, to).name}`;
+    return refuse("nothing_to_undo", `Nothing ${left} is on.`);
   }
   if (ask.to === "newest" && state.phase === "rolling_back") {
     const offers = [rollbackAll(state)];
     return already(`${state.rollback?.flags.join(", ") ?? name} is already being taken back.`, offers);
   }
-  const byHand = plan.stages.flatMap((_, index) =>
-    index > to && index <= newest ? byHandFlags(plan, index) : [],
-  );
-  if (byHand.length > 0 && !asker.operator) {
-    return refuse(
-      "not_authorised",
-      `${byHand.join(", ")} wrote data that older code cannot read; an operator must take it back. On-call is paged.`,
-    );
-  }
+  const reach = asker.operator ? { to, spared: [] } : reachOf(plan, state, to);
   const cause = { kind: "person" as const, ...(ask.because === undefined ? {} : { because: ask.because }) };
-  const started = planRollback(plan, state, world, to, cause, asker.actor);
-  if (started === undefined || started.kind !== "rollback_started")
-    return refuse("nothing_to_undo", `Nothing that ${name} turned on is on.`);
-  const flags = started.flips.map((flip) => flip.flag).join(", ");
-  return done([started], `Rolling back ${flags}.`);
+  const started = planRollback(plan, state, world, reach.to, cause, asker.actor);
+  const flags = started?.kind === "rollback_started" ? started.flips.map((flip) => flip.flag).join(", ") : "";
+  const events = started === undefined ? [] : [started];
+  if (reach.spared.length === 0) return done(events, `Rolling back ${flags}.`);
+  const spared = `${reach.spared.join(", ")} can only be taken back by an operator`;
+  const note = `${flags === "" ? "" : `Rolling back ${flags}. `}${spared}. On-call is paged.`;
+  return done([...events, ...operatorNeeded(state, asker.actor, `${name}: ${spared}`)], note);
+}
+
+/** A press that needs an operator: on record, and on-call is paged, once until the flags change again. */
+function operatorNeeded(state: State, by: Actor, detail: string): readonly RolloutEvent[] {
+  const summary = `${detail}, and ${formatActor(by)} asks for it`;
+  return [
+    { kind: "refused", verb: "rollback", code: "not_authorised", by, detail },
+    ...page(state, `${state.run}.operator.${state.epoch.at}`, "P1", summary),
+  ];
 }
 
 function onHoldAsk(
@@ -201,11 +208,16 @@ function onSetEnd(plan: Plan, state: State, end: number, by: Actor): Outcome {
     );
   const events: RolloutEvent[] = [];
   if (after.length > 0) events.push({ kind: "resumed", reasons: ["rolled_back"], by });
-  if (state.end !== end || events.length > 0)
-    events.push({ kind: "end_set", end: Math.max(end, newestStage(state)), by });
+  // Never shortened: what comes after `end` (a review, say) stays planned, and the guards with it.
+  const reach = Math.max(end, state.end, newestStage(state));
+  if (state.end !== reach || events.length > 0) events.push({ kind: "end_set", end: reach, by });
+  const until = stageAt(plan, reach).name;
   return events.length === 0
-    ? already(`${state.rollout} already runs up to ${name}.`)
-    : done(events, `${state.rollout} will go up to ${name}.`);
+    ? already(`${name} is planned already: ${state.rollout} runs up to ${until}.`)
+    : done(
+        events,
+        `${state.rollout} goes on to ${name}${reach === end ? "" : `, and up to ${until} as planned`}.`,
+      );
 }
 
 function latchedRefusal(state: State, flag: string, name: string): Refusal {
@@ -318,7 +330,7 @@ function onExtend(plan: Plan, state: State, ms: number, by: Actor): Outcome {
 }
 
 function onStop(plan: Plan, state: State, ask: Extract<Ask, { kind: "stop" }>, by: Actor): Outcome {
-  if (state.phase === "rolling_back")
+  if (state.phase === "rolling_back" || (isLive(state) && pendingBackward(state).length > 0))
     return refuse("rolling_back", `${state.rollout} is going back; stop it when the flags are off.`);
   const on = plan.stages.filter(
     (_, index) =>

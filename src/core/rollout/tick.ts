@@ -5,15 +5,16 @@ import { flagsOfStage } from "../plan.ts";
 import { formatSetting, sameSetting } from "../setting.ts";
 import { formatDuration, type Now } from "../time.ts";
 import {
-  onBreach,
   onComeback,
-  onLooking,
   onRollingBack,
+  onUnverified,
   page,
-  planRollback,
+  takeBackOurselves,
   verifyBackward,
 } from "./backward.ts";
+import { onBreach } from "./breach.ts";
 import { nextForward, onEnabling } from "./forward.ts";
+import { onLooking } from "./look.ts";
 import { bankProgress, onSoaking } from "./soak.ts";
 import { hasHold, isBegun, isLive, newestUndoable, type State } from "./state.ts";
 import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
@@ -27,9 +28,11 @@ export function onTick(plan: Plan, state: State, world: World, now: Now): readon
   if (first.length > 0) return first;
   switch (state.phase) {
     case "rolling_back":
-      return onRollingBack(plan, state, world, now);
+      return firstOf(onComeback(state, world), () => onRollingBack(plan, state, world, now));
     case "looking":
-      return firstOf(onLooking(plan, state, world, now), () => onComeback(state, world));
+      return firstOf(onComeback(state, world), () =>
+        firstOf(onLooking(plan, state, world, now), () => onUnverified(plan, state, world, now)),
+      );
     default:
       return onWalking(plan, state, world, now);
   }
@@ -39,6 +42,8 @@ function onWalking(plan: Plan, state: State, world: World, now: Now): readonly R
   let events = onBreach(plan, state, world);
   if (events.length > 0) return events;
   events = onComeback(state, world);
+  if (events.length > 0) return events;
+  events = onUnverified(plan, state, world, now);
   if (events.length > 0) return events;
   events = onDrift(plan, state, world);
   if (events.length > 0) return events;
@@ -142,18 +147,15 @@ function onBlind(plan: Plan, state: State, world: World, now: Now): readonly Rol
     return waiting ? NONE : [{ kind: "resumed", reasons: ["blind"], by: BELAY }];
   }
   if (now.steady - hold.since < plan.blindAfterMs || newestUndoable(plan, state) < 0) return NONE;
-  const summary = `${plan.rollout}: blind for ${formatDuration(plan.blindAfterMs)}: ${detail}. Holding; flags stay as they are.`;
-  const paged = page(state, `${state.run}.blind.${hold.since}`, "P1", summary);
+  const why = `${plan.rollout}: blind for ${formatDuration(plan.blindAfterMs)}: ${detail}`;
+  const next =
+    plan.onBlind === "hold"
+      ? "Holding; flags stay as they are."
+      : "The newest stage goes back, as on_blind says.";
+  const paged = page(state, `${state.run}.blind.${hold.since}`, "P1", `${why}. ${next}`);
   if (paged.length === 0 || plan.onBlind === "hold") return paged;
-  const back = planRollback(
-    plan,
-    state,
-    world,
-    newestUndoable(plan, state) - 1,
-    { kind: "blind", detail },
-    BELAY,
-  );
-  return back === undefined ? paged : [...paged, back];
+  const to = newestUndoable(plan, state) - 1;
+  return [...paged, ...takeBackOurselves(plan, state, world, to, { kind: "blind", detail }, why)];
 }
 
 /** Holds while an expectation is overdue; ends by itself when it is met. */

@@ -1,0 +1,105 @@
+/** The look after a rollback: whether production recovered now that the flags are off, and what follows when it did not. */
+import { BELAY, type Cause, type RolloutEvent } from "../event.ts";
+import type { Plan } from "../plan.ts";
+import type { Now } from "../time.ts";
+import type { Judgement } from "../verdict.ts";
+import {
+  type Breached,
+  breaches,
+  byHandFlags,
+  lookUntil,
+  page,
+  takeBackOurselves,
+  UNVERIFIED_PAGE_MS,
+  unseenFlags,
+} from "./backward.ts";
+import { isBegun, isUndoable, newestUndoable, pendingBackward, type State } from "./state.ts";
+import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
+
+const NONE: readonly RolloutEvent[] = [];
+
+/** While looking: recovered, or still breaching and on to what `unwind` says. */
+export function onLooking(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  const worst = breaches(plan, state, world)[0];
+  if (worst !== undefined && undoes(worst.guard)) return afterFailedLook(plan, state, world, worst);
+  const unseen = onUnseen(plan, state, world, now);
+  if (unseen.length > 0) return unseen;
+  const cause = state.rollback?.cause;
+  const causeGuard = cause?.kind === "breach" || cause?.kind === "still_breaching" ? cause.guard : undefined;
+  const deciding = watchedGuards(plan, state).filter((guard) =>
+    causeGuard === undefined ? undoes(guard) : guard.name === causeGuard,
+  );
+  const verdicts = deciding.map((guard) => judgementOf(plan, state, world, guard));
+  const passes = verdicts.every((judgement) => judgement.verdict === "pass");
+  if (passes && now.steady >= lookUntil(plan, state) && pendingBackward(state).length === 0)
+    return recovered(plan, state, causeGuard, verdicts[0]);
+  const blind = deciding.find((guard) =>
+    isBlind(plan, world, guard, judgementOf(plan, state, world, guard), now.steady),
+  );
+  if (blind === undefined || now.steady - (state.rollback?.confirmedAt ?? now.steady) < plan.blindAfterMs)
+    return NONE;
+  const summary = `${plan.rollout}: flags are off, but guard ${blind.name} gives no evidence that production recovered. Look yourself.`;
+  return page(state, `${state.run}.look_blind.${state.epoch.at}`, "P1", summary);
+}
+
+/** Whether a breach of the guard takes flags back; only such guards decide whether production recovered. */
+function undoes(guard: Breached["guard"]): boolean {
+  return guard.consequence === "rollback" || guard.consequence === "emergency";
+}
+
+/** While looking on the store's word alone: the look starts anew when the service confirms, and pages when it does not. */
+function onUnseen(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  const { rollback } = state;
+  if (rollback === undefined || rollback.seenBy !== "store" || !plan.hasView) return NONE;
+  const unseen = unseenFlags(plan, state, world);
+  if (unseen.length === 0) return [{ kind: "rollback_confirmed", seenBy: "service" }];
+  if (now.steady - rollback.decidedAt < UNVERIFIED_PAGE_MS) return NONE;
+  const summary = `${plan.rollout}: ${unseen.join(", ")} off in the flag store, but ${plan.service} does not say so. Look at the service itself.`;
+  return page(state, `${state.run}.unseen.${rollback.seq}`, "P1", summary);
+}
+
+function recovered(
+  plan: Plan,
+  state: State,
+  guard: string | undefined,
+  shown: Judgement | undefined,
+): readonly RolloutEvent[] {
+  const done: RolloutEvent = {
+    kind: "recovered",
+    ...(guard === undefined ? {} : { guard }),
+    ...(shown?.value === undefined ? {} : { detail: String(Number(shown.value.toPrecision(4))) }),
+  };
+  if (newestUndoable(plan, state) < 0) return [done, { kind: "rolled_back" }];
+  const flags = state.rollback?.flags.join(", ") ?? "";
+  const detail = `${flags} rolled back; unlock and enable to try again`;
+  return [done, { kind: "held", reason: "rolled_back", detail, by: BELAY }];
+}
+
+function afterFailedLook(plan: Plan, state: State, world: World, worst: Breached): readonly RolloutEvent[] {
+  const detail = worst.judgement.detail ?? "breach";
+  const failed: RolloutEvent = { kind: "look_failed", guard: worst.guard.name, detail };
+  const newest = newestUndoable(plan, state);
+  const cause: Cause = { kind: "still_breaching", guard: worst.guard.name, detail };
+  const all = plan.unwind === "all" || worst.guard.consequence === "emergency";
+  if (newest >= 0 && (plan.unwind !== "newest" || all) && byHandFlags(plan, newest).length === 0) {
+    const why = `${plan.rollout}: ${worst.guard.name}: ${detail}`;
+    return [failed, ...takeBackOurselves(plan, state, world, all ? -1 : newest - 1, cause, why)];
+  }
+  const flags = state.rollback?.flags.join(", ") ?? "the flag";
+  const left =
+    newest < 0
+      ? "Nothing that this rollout turned on is left on."
+      : `Still on: ${stagesOn(plan, state).join(", ")}.`;
+  const summary = `${plan.rollout}: ${flags} off and ${worst.guard.name} still breaches (${detail}): this flag was not the cause. ${left}`;
+  return [
+    failed,
+    { kind: "held", reason: "not_the_cause", detail: summary, by: BELAY },
+    ...page(state, `${state.run}.not_the_cause.${state.epoch.at}`, "P1", summary),
+  ];
+}
+
+function stagesOn(plan: Plan, state: State): readonly string[] {
+  return plan.stages
+    .filter((stage, index) => isBegun(state.stages[index]) && isUndoable(stage))
+    .map((stage) => stage.name);
+}
