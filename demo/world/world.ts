@@ -11,6 +11,7 @@ import { type RunningPrometheus, startPrometheus } from "../../test/support/prom
 import { createProbe, type Probe } from "../service/probe.ts";
 import { type RunningService, startService } from "../service/supervise.ts";
 import { type BelayProcess, startBelay } from "./belay-child.ts";
+import { makeHouse } from "./house.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const TOKEN = "demo-token-for-loopback-only";
@@ -25,7 +26,7 @@ export interface WorldOptions {
   readonly speed: number;
   /** Port of the chat page; any free one when not given. */
   readonly slackPort?: number;
-  /** Folder of flags/ and schedules/; the shipped ones when not given. */
+  /** Folder of flags/ and schedules/; the demo's own when not given. */
   readonly house?: string;
   /** Wait before a killed Belay is started again, ms. */
   readonly belayRestartMs?: number;
@@ -55,6 +56,10 @@ export type Answer = z.output<typeof answerSchema>;
 
 export interface World {
   readonly dir: string;
+  /** Folder of flags/ and schedules/, the overlay over it, and real seconds per planned hour: what Belay was started with. */
+  readonly house: string;
+  readonly overlay: string;
+  readonly speed: number;
   readonly slack: FakeSlack;
   readonly service: RunningService;
   readonly probe: Probe;
@@ -98,8 +103,7 @@ async function stopAll(stops: (() => Promise<void>)[]): Promise<void> {
 }
 
 async function assemble(options: WorldOptions, dir: string, stops: (() => Promise<void>)[]): Promise<World> {
-  const state = join(dir, "state");
-  mkdirSync(state, { mode: 0o700 });
+  const state = mkdirIn(dir, "state");
   const belayPort = await freePort();
   const belayUrl = `http://127.0.0.1:${belayPort}`;
   const slack = await startFakeSlack({
@@ -115,9 +119,10 @@ async function assemble(options: WorldOptions, dir: string, stops: (() => Promis
   const prometheus = new PrometheusKeeper(join(dir, "prometheus"), service.port, await freePort());
   stops.push(() => prometheus.stop());
   await prometheus.start();
+  const house = options.house ?? makeHouse(ROOT, mkdirIn(dir, "house"));
   const overlay = writeOverlay(dir, prometheus.url, service.origin);
   const belay = await startBelay({
-    house: options.house ?? ROOT,
+    house,
     overlay,
     speed: options.speed,
     logFile: join(dir, "belay.log"),
@@ -125,9 +130,12 @@ async function assemble(options: WorldOptions, dir: string, stops: (() => Promis
     env: { ...belayEnv(slack, state, belayPort), ...(options.env ?? {}) },
   });
   stops.push(() => belay.stop());
-  await Promise.all([slack.waitForSockets(1), firstScrape(prometheus.url)]);
+  await Promise.all([connected(slack), firstScrape(prometheus.url)]);
   return {
     dir,
+    house,
+    overlay,
+    speed: options.speed,
     slack,
     service,
     probe: createProbe(service.origin),
@@ -143,6 +151,18 @@ async function assemble(options: WorldOptions, dir: string, stops: (() => Promis
     command: async (text, as = "ana") => answerSchema.parse(await ask(belayUrl, "/v1/do", { text, as })),
     stop: () => stopAll(stops),
   };
+}
+
+function mkdirIn(dir: string, name: string): string {
+  const path = join(dir, name);
+  mkdirSync(path, { mode: 0o700 });
+  return path;
+}
+
+/** A line typed before Belay is connected would get Slack's own "failed" for an answer. */
+async function connected(slack: FakeSlack): Promise<void> {
+  if (slack.sockets() > 0) return;
+  await slack.waitFor("sockets", () => slack.sockets() > 0, { timeoutMs: SLACK_WITHIN_MS });
 }
 
 /** Prometheus takes up its targets in steps of five seconds; before its first scrapes everything would look blind. */

@@ -2,7 +2,16 @@
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { parseCommand } from "../../src/core/command.ts";
 import type { Plan } from "../../src/core/plan.ts";
-import { answerItem, type Bench, OPS, type Submitted, startSocket, stopAll } from "../support/slack-bot.ts";
+import { cardOf } from "../../src/core/report/card.ts";
+import {
+  answerItem,
+  type Bench,
+  OPS,
+  type Submitted,
+  startSocket,
+  stopAll,
+  untilPeopleAreKnown,
+} from "../support/slack-bot.ts";
 import { ANA, cardItem, ingestionPlan, itemOf, Story } from "../support/slack-run.ts";
 
 let plan: Plan;
@@ -87,6 +96,7 @@ test("smart quotes, long dashes, escaped entities and labelled mentions arrive s
 test("a mention is a command without a noun, answered in its channel or thread to its author alone", async () => {
   const bench = await startSocket();
   const { fake, taker, slack } = bench;
+  await untilPeopleAreKnown(bench);
   await fake.mention("ben", OPS, "rollout hold");
   await expect.poll(() => taker.taken.length).toBe(1);
   const [first] = taker.taken;
@@ -105,7 +115,7 @@ test("a mention is a command without a noun, answered in its channel or thread t
   expect(second.replyTo).toMatchObject({ kind: "slack_mention", thread: parent?.ts });
   await slack.chat.post(answerItem(second, "Held."), undefined, undefined);
   const answer = await noteTo(bench, "ben", "Held.");
-  expect(answer).toMatchObject({ threadTs: parent?.ts, via: undefined });
+  expect(answer.threadTs).toBe(parent?.ts);
   expect(fake.channelMessages(OPS, { as: "ana" }).map(fake.textOf).join()).not.toContain("Held.");
   expect(fake.violations()).toEqual([]);
 });
@@ -123,7 +133,6 @@ test("duplicate deliveries of every kind reach the engine under one key", async 
   await expect.poll(() => fake.acks().length).toBeGreaterThanOrEqual(3);
   await expect.poll(() => bench.ackMs.length).toBe(6);
   expect(taker.taken.map(({ text }) => text)).toEqual(["hold", "rollout status", "rollout hold run=r-7"]);
-  expect(fake.forgive("ack_twice")).toHaveLength(3);
   expect(fake.violations()).toEqual([]);
 });
 
@@ -145,7 +154,7 @@ test("a press carries the run and the face that were shown; a dangerous one only
   expect(seen.outcome).toBe("ok");
   expect(only(bench)).toEqual({
     key: expect.stringMatching(/^\d+\.\d+\.[0-9a-f]{32}$/),
-    text: "rollout rollback run=r-7",
+    text: cardOf(story.view()).offers[0]?.command,
     actor: { kind: "person", id: fake.userId("ben"), name: "ben", via: "slack" },
     seen: { run: "r-7", face: story.state.face },
     replyTo: {
@@ -195,7 +204,6 @@ test("a button that asks for a reason opens a form; what is typed there becomes 
   expect(parsed.because).toBe("the 'cache' was full, fixed in 'v2' <b>");
   await bench.slack.chat.post(answerItem(request, "Unlocked."), undefined, undefined);
   await noteTo(bench, "ana", "Unlocked.");
-  expect(fake.forgive("ack_twice")).toHaveLength(1);
   expect(fake.violations()).toEqual([]);
 });
 
@@ -247,7 +255,7 @@ test("a journal that hangs does not make Slack say that Belay failed", async () 
 test("only full members of this workspace, in a channel, and never another program", async () => {
   const bench = await startSocket();
   const { fake, taker } = bench;
-  await expect.poll(() => fake.calls("users.list").length).toBe(1);
+  await untilPeopleAreKnown(bench);
   expect((await fake.command("gus", OPS, "/rollout rollback")).text).toContain("Guests cannot");
   await fake.mention("gus", OPS, "rollout rollback");
   await noteTo(bench, "gus", "Guests cannot");
@@ -279,7 +287,10 @@ test("a channel that is not on the list: refused privately, going back included"
 test("without a list: every channel that the bot is in, and no other; an invitation counts at once", async () => {
   const bench = await startSocket();
   const { fake, taker } = bench;
-  await expect.poll(() => fake.calls("conversations.list").length).toBe(1);
+  await expect
+    .poll(async () => (await fake.command("ana", "#random", "/rollout hold")).text)
+    .toContain("type /invite @belay here");
+  bench.taker.taken.splice(0);
   const refused = await fake.command("ana", "#random", "/rollout hold");
   expect(refused.text).toContain("type /invite @belay here");
   expect(taker.taken).toEqual([]);

@@ -50,6 +50,8 @@ export function createPromises(): Promises {
       countsOne(step);
       goesForwardOnlyWhenAllIsWell(step);
       soakIsCovered(step, passes);
+      leavesToPeopleWhatIsTheirs(step);
+      isOffWhenItSaysSo(step);
       foldFlips(step, newest, taken);
     },
     afterCommit(plan, state) {
@@ -105,6 +107,33 @@ function goesForwardOnlyWhenAllIsWell({ plan, before, recorded, world, now }: St
   }
   for (const name of flagsOfStage(stageAt(plan, event.stage)))
     if (before.latched[name] !== undefined) broken("forward", `${name} is locked and was started`);
+}
+
+/** Belay itself never takes back a flag whose `undo` says that only people may. */
+function leavesToPeopleWhatIsTheirs({ plan, recorded }: Step): void {
+  const { event } = recorded;
+  if (event.kind !== "rollback_started" || event.by.kind === "person") return;
+  const theirs = event.flips.find(({ flag }) => ["data", "none"].includes(plan.flags[flag]?.undo ?? "flip"));
+  if (theirs !== undefined)
+    broken("undo", `Belay took ${theirs.flag} back (undo: ${plan.flags[theirs.flag]?.undo})`);
+}
+
+/** A run that says "off", "recovered" or ends owes no flag, and the store, as last read, agrees. */
+function isOffWhenItSaysSo({ before, recorded, world }: Step): void {
+  const { kind } = recorded.event;
+  if (
+    before === undefined ||
+    !["rollback_off", "recovered", "rolled_back", "completed", "stopped"].includes(kind)
+  )
+    return;
+  for (const [name, { flip, direction, verifiedAt }] of Object.entries(before.flips)) {
+    if (direction === "forward" || before.overridden[name] !== undefined) continue;
+    const reading = world.readings[name];
+    if (verifiedAt === undefined && before.phase !== "stuck")
+      broken("off", `${kind}, but ${name} has not been read back`);
+    if (kind !== "stopped" && reading !== undefined && !sameSetting(reading.setting, flip.to))
+      broken("off", `${kind}, but ${name} reads ${formatSetting(reading.setting)}`);
+  }
 }
 
 /** Soak that was counted never exceeds the time since the stage was enabled that every guard's passes cover. */

@@ -39,6 +39,7 @@ const PLANS: readonly Plan[] = [
   planOf({ stages: [stage("a", 0, {}, SOAK), stage("b", SOAK, {}, SOAK), stage("c", 2 * SOAK, {}, SOAK)] }),
   planOf({
     unwind: "gradual",
+    flags: flags(flag("a"), flag("b", { requires: ["a"] }), flag("c", { requires: ["a", "b"], safe: ON })),
     stages: [
       baseline(0, ["a", "b", "c"], SOAK),
       percents("a", SOAK, [25, 100], SOAK),
@@ -280,7 +281,10 @@ interface Story {
 const story: fc.Arbitrary<Story> = fc.record({
   plan: fc.constantFrom(...PLANS),
   before: fc.record({ a: BEFORE, b: BEFORE, c: BEFORE }),
-  stage: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.nat({ max: 2 }) }),
+  stage: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(undefined) },
+    { weight: 1, arbitrary: fc.nat({ max: 2 }) },
+  ),
   acts: fc.array(ACT, { minLength: 25, maxLength: 60, size: "max" }),
 });
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { HoldReason } from "../../src/core/event.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import { desired } from "../../src/core/rollout/desired.ts";
+import { nextForward } from "../../src/core/rollout/forward.ts";
 import { formatSetting, OFF, ON, type Setting } from "../../src/core/setting.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 import {
@@ -406,7 +407,7 @@ describe("locked", () => {
     walk.pass(HOUR, 10 * SECOND);
     expect(walk.setting("c")).toEqual(OFF);
     expect(walk.ask({ kind: "set_end", end: 2 }, operator(BEN))).toMatchObject({
-      note: "demo will go up to c.",
+      note: "demo goes on to c.",
     });
     walk.until("completed");
     expect(walk.setting("c")).toEqual(ON);
@@ -430,15 +431,18 @@ describe("locked", () => {
     expect(passed.at - (started?.at ?? 0)).toBeGreaterThanOrEqual(10 * MINUTE);
   });
 
-  it("with two stages rolled back and one unlocked, goes up to that one only", () => {
+  it("with two stages rolled back and one unlocked, goes on to that one and stops before the other", () => {
     const walk = on("c");
     walk.ask({ kind: "rollback", to: 0 });
     walk.until("recovered");
     walk.ask({ kind: "unlock", flags: ["b"], because: "fixed" });
-    walk.ask({ kind: "set_end", end: 1 });
-    walk.until("completed");
+    expect(walk.ask({ kind: "set_end", end: 1 })).toMatchObject({
+      note: "demo goes on to b, and up to c as planned.",
+    });
+    walk.until("soak_passed");
+    walk.pass(HOUR, 10 * SECOND);
     expect([walk.setting("b"), walk.setting("c")]).toEqual([ON, OFF]);
-    expect(Object.keys(walk.state.latched)).toEqual(["c"]);
+    expect(nextForward(walk.plan, walk.state, walk.world(), walk.now())).toMatchObject({ code: "latched" });
   });
 
   it("outlives the run and can be unlocked there", () => {

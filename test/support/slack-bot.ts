@@ -70,6 +70,16 @@ export async function socketWorkspace(options: Partial<FakeSlackOptions> = {}): 
   return fake;
 }
 
+/** Waits until the adapter has read who is who in the workspace. */
+export async function untilPeopleAreKnown({ log }: Pick<Bench, "log">): Promise<void> {
+  const known = (): boolean =>
+    log.lines.some(({ text }) => text.startsWith("the people of the workspace are known"));
+  for (let tries = 0; !known(); tries += 1) {
+    if (tries > 500) throw new Error("the people are still unknown");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 /** The adapter in Socket Mode for a workspace, not started. */
 export function socketBot(fake: FakeSlack, options: Partial<SlackOptions> = {}): Bench {
   const taker = new Taker();

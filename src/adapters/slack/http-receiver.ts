@@ -18,8 +18,10 @@ export interface HttpReceiverOptions {
 
 const BODY_BYTES_MOST = 256 * 1024;
 const AHEAD_MOST_S = 60;
-const HEADERS_TIMEOUT_MS = 5_000;
+const HEADERS_TIMEOUT_MS = 3_000;
 const REQUEST_TIMEOUT_MS = 10_000;
+/** How often Node looks for connections that are over their time. */
+const CHECK_EVERY_MS = 500;
 const CONNECTIONS_MOST = 256;
 const CLOSE_TIMEOUT_MS = 1_000;
 const FORM = "application/x-www-form-urlencoded";
@@ -44,7 +46,11 @@ export class HttpReceiver implements Receiver {
     this.#options = options;
     this.#replays = new Replays(options.now);
     this.#server = createServer(
-      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+      {
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        connectionsCheckingInterval: CHECK_EVERY_MS,
+      },
       (request, response) => void this.#serve(request, response),
     );
     this.#server.maxConnections = CONNECTIONS_MOST;

@@ -67,10 +67,13 @@ export class People {
   /** Reads everybody now and again; ends when the adapter is stopped. Never rejects. */
   async keep(): Promise<void> {
     const { log, stopped } = this.#deps;
+    let isFirst = true;
     while (!stopped.aborted) {
       let wait = AGAIN_MS;
       try {
         await this.#readAll();
+        if (isFirst) log.info("the people of the workspace are known", { people: this.#people.size });
+        isFirst = false;
       } catch (error) {
         if (stopped.aborted) return;
         log.info("the list of people could not be read", { error: messageOfFault(error) });

@@ -32,7 +32,7 @@ export interface Link {
 /** No answer for so long means a dead connection; a third of it passes between pings. */
 const PING_TIMEOUT_MS = 5_000;
 const SERVER_PING_TIMEOUT_MS = 30_000;
-const OPEN_TIMEOUT_MS = 5_000;
+const OPEN_TIMEOUT_MS = 3_000;
 /** How long a socket that Slack wants back is kept for envelopes that are on their way. */
 const GRACE_MS = 100;
 const CLOSE_TIMEOUT_MS = 500;
@@ -91,7 +91,7 @@ function askedToLeave(data: string): string | undefined {
   }
 }
 
-/** Opens a socket. Rejects with a `SlackFault` when Slack does not let it in or nothing is heard in 5 s; `stopped` ends the waiting. */
+/** Opens a socket. Rejects with a `SlackFault` when Slack does not let it in or nothing is heard in time; `stopped` ends the waiting. */
 export async function openLink(options: LinkOptions, stopped: AbortSignal): Promise<Link> {
   const client = new Client(options);
   let underWay = 0;

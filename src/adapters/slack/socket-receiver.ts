@@ -32,7 +32,7 @@ class Dialler {
   readonly #log: Log;
   readonly #stopped: AbortSignal;
   /** Slack replaces sockets every few hours; this bounds a Slack that does nothing else. */
-  readonly #bucket = new Bucket({ capacity: 30, perSecond: 0.5 });
+  readonly #bucket = new Bucket({ capacity: 40, perSecond: 0.5 });
   #turn: Promise<unknown> = Promise.resolve();
   #failures = 0;
   #failingSince: number | undefined;
@@ -60,7 +60,7 @@ class Dialler {
 
   /** A socket ended in a way that promises no better luck for the next one. */
   failed(): void {
-    this.#failures += 1;
+    this.#failures = Math.max(1, this.#failures);
   }
 
   async #untilOpen(): Promise<Link> {
@@ -75,7 +75,8 @@ class Dialler {
         return link;
       } catch (error) {
         if (this.#stopped.aborted) throw error;
-        this.#failures += 1;
+        // Who was told how long to wait need not wait longer.
+        if (!(error instanceof SlackFault) || error.retryAfterMs === undefined) this.#failures += 1;
         this.#failingSince ??= performance.now();
         await this.#tell(error);
       }

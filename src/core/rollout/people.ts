@@ -1,9 +1,10 @@
 /** What people may do to a rollout: each verb becomes events, a note that it is done already, or a refusal with a reason code. */
-import { type Actor, formatActor, type HoldReason, type RolloutEvent } from "../event.ts";
+import { type Actor, formatActor, type RolloutEvent } from "../event.ts";
 import { flagsOfStage, leastSoakMs, type Plan } from "../plan.ts";
 import { type Offer, type Refusal, refuse } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
 import { page, planRollback, reachOf } from "./backward.ts";
+import { firstLocked, heldRefusal, latchedRefusal, rollbackAll } from "./blocked.ts";
 import { nextForward } from "./forward.ts";
 import { bankProgress } from "./soak.ts";
 import {
@@ -95,15 +96,6 @@ export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: W
   }
 }
 
-function rollbackAll(state: State): Offer {
-  return {
-    label: "Roll back all",
-    command: `rollout rollback all run=${state.run}`,
-    style: "danger",
-    confirm: "Take back everything this rollout turned on?",
-  };
-}
-
 function onRollbackAsk(
   plan: Plan,
   state: State,
@@ -157,6 +149,7 @@ function onHoldAsk(
   asker: Asker,
   world: World,
 ): Outcome {
+  if (state.phase === "stuck") return already(`${state.rollout} is quarantined and stands still.`);
   if (!isLive(state)) return refuse("not_live", `${state.rollout} (${state.run}) has ended: ${state.phase}.`);
   const hold = state.holds.find((one) => one.reason === "person");
   const resume = { label: "Resume", command: `rollout resume run=${state.run}` };
@@ -196,8 +189,8 @@ function onSetEnd(plan: Plan, state: State, end: number, by: Actor): Outcome {
       `${state.rollout} (${state.run}) began at ${first}; ${name} comes before it. Stop this run first, then enable ${name}.`,
     );
   }
-  const latched = flagsOfStage(stageAt(plan, end)).find((flag) => state.latched[flag] !== undefined);
-  if (latched !== undefined) return latchedRefusal(state, latched, name);
+  const locked = firstLocked(plan, state, end);
+  if (locked !== undefined) return locked;
   const after = state.holds.filter((hold) => hold.reason === "rolled_back");
   const blocking = state.holds.find((hold) => hold.reason !== "rolled_back");
   if (blocking !== undefined) return heldRefusal(state, blocking.reason, blocking.detail);
@@ -218,20 +211,6 @@ function onSetEnd(plan: Plan, state: State, end: number, by: Actor): Outcome {
         events,
         `${state.rollout} goes on to ${name}${reach === end ? "" : `, and up to ${until} as planned`}.`,
       );
-}
-
-function latchedRefusal(state: State, flag: string, name: string): Refusal {
-  const why = state.latched[flag]?.because ?? "";
-  return refuse(
-    "latched",
-    `${name} was rolled back (${why}) and is locked. When the cause is fixed: \`/rollout unlock ${name} because "..."\`, then enable it again.`,
-  );
-}
-
-function heldRefusal(state: State, reason: HoldReason, detail: string): Refusal {
-  const code = reason === "blind" ? "blind" : "held";
-  const resume = { label: "Resume", command: `rollout resume run=${state.run}` };
-  return refuse(code, `${state.rollout} is held (${reason}): ${detail}.`, reason === "blind" ? [] : [resume]);
 }
 
 function onResume(plan: Plan, state: State, by: Actor, world: World): Outcome {
@@ -304,6 +283,9 @@ function onAdvance(plan: Plan, state: State, by: Actor, world: World, now: Now):
       return refuse(next.code, `${next.detail}.`);
     case "requires":
       return refuse("requires", `${next.detail}.`);
+    case "rolling_back":
+    case "looking":
+      return refuse("rolling_back", `${state.rollout} is going back; it cannot advance now.`);
     case "held": {
       const [hold] = state.holds;
       return heldRefusal(state, hold?.reason ?? "person", hold?.detail ?? "");
@@ -314,15 +296,17 @@ function onAdvance(plan: Plan, state: State, by: Actor, world: World, now: Now):
 }
 
 function onExtend(plan: Plan, state: State, ms: number, by: Actor): Outcome {
+  if (state.phase !== "walking")
+    return refuse("rolling_back", `${state.rollout} is going back; there is no soak to extend.`);
+  if (state.review !== undefined)
+    return refuse(
+      "awaiting_sign_off",
+      `the review of ${state.rollout} is open and waits as long as you like; every soak before it has passed.`,
+    );
   const index = newestFlagStage(plan, state);
   const stage = state.stages[index];
-  if (
-    stage === undefined ||
-    (stage.status !== "soaking" && stage.status !== "passed") ||
-    state.phase !== "walking"
-  ) {
+  if (stage === undefined || (stage.status !== "soaking" && stage.status !== "passed"))
     return refuse("nothing_to_advance", `${state.rollout} has no soaking stage to extend.`);
-  }
   return done(
     [{ kind: "extended", stage: index, ms, by }],
     `${stageAt(plan, index).name} soaks ${formatDuration(ms)} longer.`,
