@@ -140,6 +140,8 @@ class Composition implements Belay {
 
   async start(): Promise<Belay> {
     const { log } = this.#opened;
+    // Before anything is journaled: a first start that is killed within seconds must not lose the time it was away.
+    await this.#saveClock();
     await this.#load();
     if (this.#options.alone !== true) await this.#openDoors();
     await this.engine.start();

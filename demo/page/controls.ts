@@ -170,7 +170,11 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-async function untilAnswered(probe: Probe, mode: MisbehaviourMode, stop: AbortSignal): Promise<MisbehaviourView> {
+async function untilAnswered(
+  probe: Probe,
+  mode: MisbehaviourMode,
+  stop: AbortSignal,
+): Promise<MisbehaviourView> {
   const deadline = Date.now() + SERVICE_PATIENCE_MS;
   for (;;) {
     try {

@@ -55,7 +55,11 @@ export function harmLine(harm: Harm): string {
     return costLine(harm.offMs, harm.failures, perSecond(harm.failures) * FIVE_MINUTES_S);
   if (harm.grownBytes > LEAK_BYTES) {
     const grown = harm.grownBytes / MEGABYTE;
-    return line(harm.offMs, `${inWords(grown)} MB leaked`, `${inWords(perSecond(grown) * FIVE_MINUTES_S)} MB`);
+    return line(
+      harm.offMs,
+      `${inWords(grown)} MB leaked`,
+      `${inWords(perSecond(grown) * FIVE_MINUTES_S)} MB`,
+    );
   }
   if (harm.files < harm.usualFiles * LATE_SHARE)
     return line(harm.offMs, `${inWords(late)} files late`, inWords(perSecond(late) * FIVE_MINUTES_S));

@@ -2,8 +2,10 @@
 
 /** Throughput is averaged over this time, ms. */
 const RATE_MS = 1_000;
-/** Failures are rare numbers: one bad file in a slow second must not look like a fire. */
-const SHARE_MS = 2_000;
+/** Failures are rare: their share is taken over this many files, else over 5 s as the guard does, so that one bad file is no fire. */
+const SHARE_FILES = 100;
+const SHARE_MIN_MS = 1_000;
+const SHARE_MAX_MS = 5_000;
 const KEPT_MS = 6 * 60_000;
 
 /** One answer of the service; sums count from the start of its process. */
@@ -24,8 +26,8 @@ export interface Sample extends Reading {
   readonly up: boolean;
 }
 
-/** `[wall ms, failed files in percent, files per second]`; null where nothing is known. */
-export type Point = readonly [number, number | null, number | null];
+/** `[wall ms, failed files in percent, files per second, whether the service answered]`; null where nothing is known. */
+export type Point = readonly [number, number | null, number | null, boolean];
 
 export class History {
   #samples: readonly Sample[] = [];
@@ -45,7 +47,8 @@ export class History {
   /** The service said at `t` that it misbehaves: it may be gone before it is asked again. */
   broke(t: number): void {
     const before = this.#samples.at(-1);
-    if (before !== undefined && t > before.t) this.#samples = [...this.#samples, { ...before, t, broken: true }];
+    if (before !== undefined && t > before.t)
+      this.#samples = [...this.#samples, { ...before, t, broken: true }];
   }
 
   /** Points after `t`, oldest first. */
@@ -99,17 +102,28 @@ export class History {
   }
 
   #pointOf(sample: Sample): Point {
-    if (!sample.up) return [sample.t, null, null];
+    if (!sample.up) return [sample.t, null, null, false];
     // Nothing is averaged over an outage.
     const fresh = this.#samples.slice(this.#samples.findLastIndex((one) => !one.up) + 1);
-    const since = (ms: number): Sample | undefined => fresh.findLast((one) => one.t <= sample.t - ms);
-    const slow = since(SHARE_MS);
-    const quick = since(RATE_MS);
-    const files = slow === undefined ? 0 : sample.files - slow.files;
-    const share = slow === undefined || files === 0 ? null : (100 * (sample.failures - slow.failures)) / files;
+    const quick = fresh.findLast((one) => one.t <= sample.t - RATE_MS);
     const rate = quick === undefined ? null : ((sample.files - quick.files) / (sample.t - quick.t)) * 1_000;
-    return [sample.t, share, rate];
+    const many = fresh.findLast(
+      (one) =>
+        one.t <= sample.t - SHARE_MAX_MS ||
+        (one.t <= sample.t - SHARE_MIN_MS && sample.files - one.files >= SHARE_FILES),
+    );
+    const from = many ?? fresh[0];
+    const files = from === undefined ? 0 : sample.files - from.files;
+    const share = files === 0 ? null : (100 * (sample.failures - (from?.failures ?? 0))) / files;
+    return [sample.t, share, rate, true];
   }
 }
 
-const NOTHING: Reading = { files: 0, failures: 0, memoryBytes: 0, flags: {}, optimisations: 0, broken: false };
+const NOTHING: Reading = {
+  files: 0,
+  failures: 0,
+  memoryBytes: 0,
+  flags: {},
+  optimisations: 0,
+  broken: false,
+};

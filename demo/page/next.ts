@@ -33,7 +33,9 @@ export interface Standing {
 
 export function nextOf(standing: Standing): Next {
   if (!standing.belayUp)
-    return { text: "Belay is gone. It is started again in a moment and goes on from its journal: watch the card, there will be no second one." };
+    return {
+      text: "Belay is gone. It is started again in a moment and goes on from its journal: watch the card, there will be no second one.",
+    };
   return outageNext(standing) ?? (standing.live ? liveNext(standing) : idleNext(standing));
 }
 
@@ -80,10 +82,14 @@ function liveNext(standing: Standing): Next {
     return { text: `${flag} is off and locked. Repair the service first: press [Mend].`, press: "mend" };
   if (flag !== undefined) return unlock(flag);
   if (holds.length > 0 && holds.every((reason) => reason === "rolled_back"))
-    return { text: "Unlocked. Turn it on again: type this in the channel.", line: "/rollout enable parallel" };
+    return {
+      text: "Unlocked. Turn it on again: type this in the channel.",
+      line: "/rollout enable parallel",
+    };
   if (holds.includes("blind") || holds.includes("expectation"))
     return { text: "Belay holds until its evidence is fresh, and resumes by itself." };
-  if (holds.length > 0) return { text: `Held: ${timeline.says}. To go on, type this.`, line: "/rollout resume" };
+  if (holds.length > 0)
+    return { text: `Held: ${timeline.says}. To go on, type this.`, line: "/rollout resume" };
   if (inReview)
     return {
       text: "Day 2: somebody signs off. Speak as Ben in the channel and type this.",
@@ -91,7 +97,9 @@ function liveNext(standing: Standing): Next {
       as: "ben",
     };
   if (!parallelOn)
-    return { text: "Watch Belay turn on one feature after the other. It needs nothing from you; parallel is last." };
+    return {
+      text: "Watch Belay turn on one feature after the other. It needs nothing from you; parallel is last.",
+    };
   if (mode !== "none")
     return { text: "parallel is broken now. Watch: two bad measurements of three, and Belay takes it back." };
   if (rollbacks === 0)

@@ -75,7 +75,8 @@ function fromStart(run: string, told: Told, started: Started, keyOf: (flag: stri
 }
 
 function whyOf({ cause, by }: Started): string {
-  if (cause.kind === "person") return `@${by.name ?? "somebody"} asked${cause.because === undefined ? "" : `: ${cause.because}`}`;
+  if (cause.kind === "person")
+    return `@${by.name ?? "somebody"} asked${cause.because === undefined ? "" : `: ${cause.because}`}`;
   const detail = cause.detail ?? cause.kind;
   return cause.guard === undefined ? detail : `${cause.guard}: ${detail}`;
 }

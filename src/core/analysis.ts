@@ -26,7 +26,8 @@ export function judge(guard: Guard, before: Judgement, measured: Measurement, ga
   }
   const bad = isBad(guard, measured.value);
   const count = Math.min(before.count + 1, guard.breach.n);
-  const bits = ((before.bits << 1) | (bad ? 1 : 0)) & ((1 << guard.breach.n) - 1);
+  const older = (before.bits << 1) & ((1 << guard.breach.n) - 1);
+  const bits = older | (bad ? 1 : 0);
   const found = find(guard, before, measured.value, measured.at, bits);
   const pass = found.verdict === "pass";
   const unbroken = before.verdict === "pass" && measured.at - before.at <= gapMs;
@@ -42,7 +43,7 @@ export function judge(guard: Guard, before: Judgement, measured: Measurement, ga
     at: measured.at,
     passSince: pass && !unbroken ? firstAt : before.passSince,
     passUntil: pass ? measured.at : before.passUntil,
-    badSince: bits === 0 ? undefined : (before.badSince ?? measured.at),
+    badSince: bits === 0 ? undefined : older === 0 ? measured.at : before.badSince,
     met: found.met,
   };
 }
@@ -88,13 +89,16 @@ export function measure(guard: Guard, poll: Poll, scrapeMs: number): Measurement
 /** `total` carries the answer about other targets: a dead target is only believed when Prometheus still sees a live one. */
 function aliveMeasurement(poll: Poll, scrapeMs: number): Measurement {
   const ours = measurementOf({ ...poll, total: undefined }, { worst: "min", freshWithinMs: 2 * scrapeMs });
-  if (ours.kind !== "value" || ours.value >= 1 || poll.total === undefined) return ours;
-  const others = measurementOf(
-    { ...poll, main: poll.total, total: undefined },
-    { worst: "max", freshWithinMs: 2 * scrapeMs },
-  );
-  if (others.kind === "value" && others.value >= 1) return ours;
-  if (others.kind === "provider_down") return others;
+  if (ours.kind !== "value" || ours.value >= 1) return ours;
+  const others =
+    poll.total === undefined
+      ? undefined
+      : measurementOf(
+          { ...poll, main: poll.total, total: undefined },
+          { worst: "max", freshWithinMs: 2 * scrapeMs },
+        );
+  if (others?.kind === "value" && others.value >= 1) return ours;
+  if (others?.kind === "provider_down") return others;
   const detail = "our target is down, but so is every other: Prometheus may be cut off";
   return { kind: "no_evidence", at: poll.at, reason: "no_other_target", detail };
 }

@@ -202,8 +202,8 @@ function floorFault(
   min: number | undefined,
   reason: "few_samples" | "low_total",
 ): Measurement | undefined {
-  if (min === undefined || answer === undefined) return undefined;
-  const found = firstNumber(answer, poll.at);
+  if (min === undefined) return undefined;
+  const found = answer === undefined ? undefined : firstNumber(answer, poll.at);
   if (typeof found !== "number")
     return found ?? lacking(poll.at, reason, `no number for the minimum of ${min}`);
   if (reason === "low_total" && found === 0) return lacking(poll.at, "zero_traffic", "there is no traffic");

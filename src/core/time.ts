@@ -32,7 +32,7 @@ export function parseDuration(text: string): number | undefined {
 export function formatDuration(ms: number): string {
   if (ms < 0) return `-${formatDuration(-ms)}`;
   if (ms === 0) return "0 s";
-  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (Math.round(ms) < SECOND) return `${Math.round(ms)} ms`;
   if (ms < 10 * SECOND) return `${trimZero((ms / SECOND).toFixed(1))} s`;
   const seconds = Math.round(ms / SECOND);
   if (seconds < 60) return `${seconds} s`;
@@ -149,26 +149,36 @@ export function isOpen(window: ForwardWindow, wall: number): boolean {
   return window.days[day] === true && minute >= window.fromMinute && minute < window.toMinute;
 }
 
+/** Steps that suffice to cross a week, half hour by half hour on the days when clocks change. */
+const MOST_STEPS = 200;
+
 /** The first wall instant (ms) at or after `wall` in which forward steps are allowed. */
 export function opensAt(window: ForwardWindow, wall: number): number {
   let at = wall;
-  for (let guard = 0; guard < 40; guard++) {
-    if (isOpen(window, at)) return at;
-    const { day, minute, second } = localTime(at, window.zone);
-    const wait =
-      window.days[day] === true && minute < window.fromMinute ? window.fromMinute - minute : 24 * 60 - minute;
-    at += wait * MINUTE - second * SECOND - (at % SECOND);
+  for (let step = 0; step < MOST_STEPS && !isOpen(window, at); step++) {
+    const { day, minute } = localTime(at, window.zone);
+    const today = window.days[day] === true && minute < window.fromMinute;
+    at = laterByClock(at, today ? window.fromMinute - minute : DAY / MINUTE - minute, window.zone);
   }
   return at;
 }
 
-/** The next wall instant (ms) after `wall` at which a clock in `zone` shows hh:mm; searches two days. */
+/** The next wall instant (ms) after `wall` at which a clock in `zone` shows hh:mm; on a day that skips it, that of the next day. */
 export function nextClock(wall: number, hour: number, minute: number, zone: string): number {
   const target = hour * 60 + minute;
-  const here = localTime(wall, zone);
-  let at =
-    wall - here.second * SECOND - (wall % SECOND) + ((target - here.minute + 24 * 60) % (24 * 60)) * MINUTE;
-  if (at <= wall) at += DAY;
-  const off = target - localTime(at, zone).minute;
-  return off === 0 ? at : at + (Math.abs(off) > 12 * 60 ? 0 : off * MINUTE);
+  let at = wall;
+  for (let step = 0; step < MOST_STEPS; step++) {
+    const wait = (target - localTime(at, zone).minute + DAY / MINUTE) % (DAY / MINUTE);
+    if (wait === 0 && at > wall) break;
+    at = laterByClock(at, wait === 0 ? DAY / MINUTE : wait, zone);
+  }
+  return at;
+}
+
+/** So many minutes later, at the full minute; if clocks are put forward or back before, only the next half hour, when such a change may be. */
+function laterByClock(at: number, minutes: number, zone: string): number {
+  const here = localTime(at, zone);
+  const there = at - here.second * SECOND - (at % SECOND) + minutes * MINUTE;
+  if (localTime(there, zone).minute === (here.minute + minutes) % (DAY / MINUTE)) return there;
+  return (Math.floor(at / (30 * MINUTE)) + 1) * 30 * MINUTE;
 }

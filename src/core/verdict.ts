@@ -17,7 +17,7 @@ export type VerdictReason =
 
 /**
  * What is known of one guard. `bits` is the ring of the last n values (1 = bad, newest lowest) and `count` how many are in it;
- * `passSince` to `passUntil` is the last unbroken run of `pass`; `badSince` is the first bad value of the present ring. All instants are steady ms.
+ * `passSince` to `passUntil` is the last unbroken run of `pass`; `badSince` is the first bad value since the ring last held none. All instants are steady ms.
  */
 export interface Judgement {
   readonly epoch: number;

@@ -3,6 +3,7 @@ import { afterEach, beforeAll, expect, test } from "vitest";
 import { parseCommand } from "../../src/core/command.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import { cardOf } from "../../src/core/report/card.ts";
+import { client } from "../fakes/slack/test-bot.ts";
 import {
   answerItem,
   type Bench,
@@ -242,6 +243,35 @@ test("when the journal is unavailable, the person is told so at once, wherever t
   expect(fake.violations()).toEqual([]);
 });
 
+test("nothing is acknowledged before the journal has it: commands, mentions and presses alike", async () => {
+  const bench = await startSocket();
+  const { fake, taker } = bench;
+  const ref = await postCard(bench);
+  for (const act of [
+    () => fake.command("ana", OPS, "/rollout hold"),
+    () => fake.mention("ana", OPS, "rollout hold"),
+    () => fake.click("ana", OPS, ref.ts, { text: "Hold" }),
+  ]) {
+    const entered = Promise.withResolvers<void>();
+    const written = Promise.withResolvers<void>();
+    taker.instead = async () => {
+      entered.resolve();
+      await written.promise;
+      return { kind: "accepted" };
+    };
+    const before = fake.acks().length;
+    const seen = act();
+    await entered.promise;
+    // A second command goes the whole way meanwhile, so an early acknowledgement would have arrived by now.
+    taker.instead = undefined;
+    await fake.command("ben", OPS, "/rollout status");
+    expect(fake.acks()).toHaveLength(before + 1);
+    written.resolve();
+    expect((await seen).outcome).toBe("ok");
+  }
+  expect(fake.violations()).toEqual([]);
+});
+
 test("a journal that hangs does not make Slack say that Belay failed", async () => {
   const bench = await startSocket();
   bench.taker.instead = () => new Promise(() => undefined);
@@ -284,6 +314,16 @@ test("a channel that is not on the list: refused privately, going back included"
   expect(fake.violations()).toEqual([]);
 });
 
+test("no commands in direct messages, because the others on call could not see them", async () => {
+  const bench = await startSocket();
+  const { fake, taker } = bench;
+  const { channel } = await client(fake).chat.postMessage({ channel: fake.userId("ana"), text: "Hello." });
+  const refused = await fake.command("ana", channel ?? "", "/rollout rollback");
+  expect(refused.text).toContain("no commands in direct messages");
+  expect(taker.taken).toEqual([]);
+  expect(fake.violations()).toEqual([]);
+});
+
 test("without a list: every channel that the bot is in, and no other; an invitation counts at once", async () => {
   const bench = await startSocket();
   const { fake, taker } = bench;
@@ -323,7 +363,6 @@ test("five million characters are taken in stride and passed on cut", async () =
 test("a button of another version does nothing and says so", async () => {
   const bench = await startSocket();
   const { fake } = bench;
-  const { client } = await import("../fakes/slack/test-bot.ts");
   const posted = await client(fake).chat.postMessage({
     channel: fake.channelId(OPS),
     text: "old",

@@ -87,6 +87,33 @@ test("forged, tampered, unsigned, old and future requests are refused unread", a
   expect(bench.taker.taken).toHaveLength(1);
 });
 
+test("another workspace, another app, a channel shared with strangers: signed and refused all the same", async () => {
+  const bench = await startHttpBench();
+  const { fake, taker } = bench;
+  await fake.command("ana", OPS, "/rollout hold");
+  await fake.mention("ana", OPS, "rollout hold");
+  const http = httpOf(bench);
+  const [command, mention] = http.sent();
+  if (command === undefined || mention === undefined) throw new Error("nothing was sent");
+  const changed = (sent: typeof command, from: RegExp, to: string) => {
+    const body = sent.body.replace(from, to);
+    expect(body).not.toBe(sent.body);
+    return http.forge({ ...sent, body: body.replaceAll(/trigger_id=[^&]*/g, "trigger_id=new") }, {});
+  };
+  const before = taker.taken.length;
+  const team = await changed(command, /team_id=[^&]*/, "team_id=T0OTHER");
+  expect(team).toMatchObject({ status: 200, body: expect.stringContaining("another workspace") });
+  const app = await changed(command, /api_app_id=[^&]*/, "api_app_id=A0OTHER");
+  expect(app).toMatchObject({ status: 200, body: expect.stringContaining("another Slack app") });
+  const shared = await changed(mention, /"is_ext_shared_channel":false/, '"is_ext_shared_channel":true');
+  expect(shared.status).toBe(200);
+  await fake.waitForMessage(OPS, (_, text) => text.includes("shared with another organisation"), {
+    as: "ana",
+  });
+  expect(taker.taken).toHaveLength(before);
+  expect(fake.violations()).toEqual([]);
+});
+
 test("a request sent again byte for byte is answered and has no effect", async () => {
   const bench = await startHttpBench();
   await bench.fake.command("ana", OPS, "/rollout hold");

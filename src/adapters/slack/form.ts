@@ -31,12 +31,13 @@ const CARRIED = z.object({
 /** The form for a command that wants a reason. */
 export function formOf(asked: Asked, question: string): ModalView {
   const { command, seen, channel, responseUrl } = asked;
-  const title = command.split(" ").slice(1, 3).join(" ");
+  const [, verb = "Run", ...rest] = command.split(" ");
+  const submit = `${verb.charAt(0).toUpperCase()}${verb.slice(1)}`;
   return {
     type: "modal",
     callback_id: FORM_ID,
-    title: { type: "plain_text", text: cut(`${title.charAt(0).toUpperCase()}${title.slice(1)}`, TITLE_MOST) },
-    submit: { type: "plain_text", text: "Do it" },
+    title: { type: "plain_text", text: cut(`${submit} ${rest[0] ?? ""}`.trim(), TITLE_MOST) },
+    submit: { type: "plain_text", text: cut(submit, TITLE_MOST) },
     close: { type: "plain_text", text: "Leave as it is" },
     private_metadata: JSON.stringify({
       c: command,

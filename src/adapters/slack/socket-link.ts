@@ -4,6 +4,7 @@ import { type Log, messageOfFault } from "../../engine/ports.ts";
 import { libraryLogger } from "./clients.ts";
 import type { AckBody } from "./delivery.ts";
 import { faultOf, SlackFault } from "./faults.ts";
+import { sleep } from "./pace.ts";
 
 /** What came through a socket; `ack` answers through the same socket. */
 export interface Envelope {
@@ -25,7 +26,7 @@ export type Leaving = { readonly kind: "asked"; readonly reason: string } | { re
 export interface Link {
   /** Settles once, when the socket needs a successor. */
   readonly leaving: Promise<Leaving>;
-  /** Waits for what is under way, then closes. Never rejects. */
+  /** Waits for what is on its way and under way, then closes; at once when stopped. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -35,6 +36,9 @@ const SERVER_PING_TIMEOUT_MS = 30_000;
 const OPEN_TIMEOUT_MS = 3_000;
 /** How long a socket that Slack wants back is kept for envelopes that are on their way. */
 const GRACE_MS = 100;
+/** Slack warns ten seconds ahead, and sends through the socket until it asks for it. */
+const WARNED_MS = 12_000;
+const WARNING = "warning";
 const CLOSE_TIMEOUT_MS = 500;
 const UNDER_WAY_MS = 3_000;
 /** Slack's own frames about the connection are short; nothing longer is looked into. */
@@ -105,10 +109,18 @@ export async function openLink(options: LinkOptions, stopped: AbortSignal): Prom
     client.once(ASKED, (reason: string) => resolve({ kind: "asked", reason }));
     client.once(GONE, () => resolve({ kind: "gone" }));
   });
+  const { promise: last, resolve: noMore } = Promise.withResolvers<void>();
+  let isWarned = false;
+  client.on(ASKED, (reason: string) => {
+    isWarned = reason === WARNING;
+    if (!isWarned) noMore();
+  });
+  client.once(GONE, () => noMore());
   await connect(client, stopped);
   return {
     leaving,
     async close() {
+      if (isWarned) await untilAny(last, WARNED_MS, stopped);
       await pass(GRACE_MS);
       const until = performance.now() + UNDER_WAY_MS;
       while (underWay > 0 && performance.now() < until) await pass(10);
@@ -121,6 +133,14 @@ function pass(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
+}
+
+/** Waits for the promise, but not longer than this, and not when stopped. */
+async function untilAny(promise: Promise<void>, ms: number, stopped: AbortSignal): Promise<void> {
+  const enough = new AbortController();
+  const signal = AbortSignal.any([stopped, enough.signal]);
+  await Promise.race([promise, sleep(ms, signal).catch(() => undefined)]);
+  enough.abort();
 }
 
 async function connect(client: Client, stopped: AbortSignal): Promise<void> {

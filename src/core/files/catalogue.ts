@@ -93,6 +93,10 @@ function flagFrom(flagName: string, entry: FlagEntry, restarts: boolean, mistake
   const pinned = entry.pinned === undefined ? undefined : settingFrom(entry.pinned, on, off);
   if (safe?.kind === "percent")
     mistakes.push(mistake([...path, "safe"], "a safe value is on, off or a value, not a percentage"));
+  for (const key of ["safe", "pinned"] as const) {
+    const fault = shareFault(entry[key] ?? "");
+    if (fault !== undefined) mistakes.push(mistake([...path, key], fault));
+  }
   return {
     name: flagName,
     key: entry.key,
@@ -111,9 +115,21 @@ export function settingFrom(text: string, on: string, off: string): Setting {
   const trimmed = text.trim();
   if (trimmed.toLowerCase() === "on" || trimmed === on) return ON;
   if (trimmed.toLowerCase() === "off" || trimmed === off) return OFF;
-  const percent = /^(\d{1,3}(?:\.\d{1,2})?)\s*%$/.exec(trimmed);
+  const percent = PERCENT.exec(trimmed);
   if (percent !== null) return percentSetting(Number(percent[1]));
   return { kind: "value", value: trimmed };
+}
+
+const PERCENT = /^(\d{1,3}(?:\.\d{1,2})?)\s*%$/;
+
+/** What is wrong with a text that ends in `%`; undefined when nothing is, or when it is no percentage at all. */
+export function shareFault(text: string): string | undefined {
+  const trimmed = text.trim();
+  if (!/\d\s*%$/.test(trimmed)) return undefined;
+  if (Number.parseFloat(trimmed) > 100) return `expected at most 100 %, found ${found(text)}`;
+  return PERCENT.test(trimmed)
+    ? undefined
+    : `expected a percentage such as 25% or 12.5%, found ${found(text)}`;
 }
 
 function checkFlags(flags: Readonly<Record<string, FlagDef>>, mistakes: Mistake[]): void {

@@ -32,6 +32,7 @@ export function compile(
   );
   const stages = stagesFrom(schedule, catalogue, guards, pace, mistakes);
   checkGuardStages(catalogue, schedule, mistakes);
+  checkWatched(catalogue, stages, mistakes);
   const forward =
     schedule.forward === undefined
       ? undefined
@@ -102,6 +103,21 @@ function checkBound(plan: Plan, schedule: ScheduleFile, mistakes: Mistake[]): vo
 function stepsAtNight(stages: readonly Stage[]): boolean {
   const first = stages[0]?.atMs ?? 0;
   return stages.some((stage) => stage.substages.length > 0 && stage.atMs - first > 8 * HOUR);
+}
+
+/** A soak is time covered by passes: a stage without a guard that passes would wait for ever. Expectations do not count. */
+function checkWatched(catalogue: Catalogue, stages: readonly Stage[], mistakes: Mistake[]): void {
+  const judging = catalogue.guards.filter((guard) => guard.kind !== "expect");
+  for (const [index, stage] of stages.entries()) {
+    if (stage.review !== undefined) continue;
+    if (judging.some((guard) => guard.stages === undefined || guard.stages.includes(stage.name))) continue;
+    mistakes.push(
+      mistake(
+        ["stages", index],
+        `no guard is judged in stage ${stage.name}: without a passing guard it could never advance`,
+      ),
+    );
+  }
 }
 
 function checkGuardStages(catalogue: Catalogue, schedule: ScheduleFile, mistakes: Mistake[]): void {

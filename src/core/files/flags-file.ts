@@ -5,11 +5,14 @@ import { isZone, parseDuration } from "../time.ts";
 
 const NAME = /^[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*$/;
 
+/** Words that commands and stages read as something else: `rollback all`, `rollback to STAGE`, `set: { all: off }`. */
+const RESERVED: readonly string[] = ["all", "to"];
+
 export const name = z
   .string()
   .regex(NAME, "expected a name of lower-case letters, digits and dashes")
   .max(60, "expected at most 60 characters")
-  .refine((text) => !(text in {}), "expected a name that is not a reserved word");
+  .refine((text) => !(text in {}) && !RESERVED.includes(text), "expected a name that is not a reserved word");
 
 /** A flag's name in the store and in the service: one word, as an environment variable or flag key allows. */
 const key = z

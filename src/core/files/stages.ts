@@ -2,7 +2,7 @@
 import { type FlagSetting, type Guard, leastSoakMs, type Stage, type Substage } from "../plan.ts";
 import { OFF, sameSetting } from "../setting.ts";
 import { formatDuration } from "../time.ts";
-import { type Catalogue, settingFrom } from "./catalogue.ts";
+import { type Catalogue, settingFrom, shareFault } from "./catalogue.ts";
 import { found, type Mistake, mistake } from "./mistake.ts";
 import type { ScheduleFile, StageEntry } from "./schedule-file.ts";
 
@@ -19,6 +19,7 @@ export function stagesFrom(
 ): readonly Stage[] {
   const names = new Set<string>();
   let atMs = 0;
+  let leading = true;
   return schedule.stages.map((entry, index): Stage => {
     const path = ["stages", index] as const;
     if (names.has(entry.name))
@@ -35,14 +36,15 @@ export function stagesFrom(
     if (before !== undefined) atMs += pace(Math.max(0, entry.at - before.at));
     checkStage(entry, index, schedule, mistakes);
     const substages = substagesFrom(entry, index, schedule, catalogue, guards, pace, mistakes);
-    const baseline =
+    // Only before anything is on does "off" mean a baseline; later it is a change like any other, and can be taken back.
+    leading &&=
       entry.set !== undefined &&
       substages.every((sub) => sub.set.every((item) => sameSetting(item.setting, OFF)));
     return {
       name: entry.name,
       atMs,
       substages,
-      baseline,
+      baseline: leading,
       ...(entry.approval === undefined ? {} : { approval: entry.approval }),
       ...(entry.review === undefined ? {} : { review: "manual" as const }),
     };
@@ -90,6 +92,10 @@ function substagesFrom(
 ): readonly Substage[] {
   if (entry.review !== undefined) return [];
   const steps = stepsOf(entry, index, catalogue, mistakes);
+  if ((entry.set ?? entry.enable) !== undefined && (steps[0]?.length ?? 0) === 0)
+    mistakes.push(
+      mistake(["stages", index, entry.set === undefined ? "enable" : "set"], "expected at least one flag"),
+    );
   const next = schedule.stages[index + 1];
   const gap = next === undefined ? 0 : Math.max(0, next.at - entry.at);
   const listed = steps.length > 1;
@@ -114,8 +120,7 @@ function stepsOf(
   const path = ["stages", index] as const;
   if (set !== undefined) return [setSettings(set, path, catalogue, mistakes)];
   if (typeof enable === "string") return [[setting(enable, "on", [...path, "enable"], catalogue, mistakes)]];
-  if (Array.isArray(enable))
-    return [enable.map((flag, i) => setting(flag, "on", [...path, "enable", i], catalogue, mistakes))];
+  if (Array.isArray(enable)) return [listSettings(enable, [...path, "enable"], catalogue, mistakes)];
   const lists = Object.entries(enable ?? {});
   const [, longest = []] = lists.reduce<readonly [string, readonly string[]]>(
     (most, list) => (list[1].length > most[1].length ? list : most),
@@ -144,6 +149,19 @@ function stepsOf(
   );
 }
 
+function listSettings(
+  flags: readonly string[],
+  path: readonly (string | number)[],
+  catalogue: Catalogue,
+  mistakes: Mistake[],
+): readonly FlagSetting[] {
+  return flags.map((flag, index) => {
+    if (flags.indexOf(flag) < index)
+      mistakes.push(mistake([...path, index], `${flag} stands in this list already`));
+    return setting(flag, "on", [...path, index], catalogue, mistakes);
+  });
+}
+
 /** A list is either percentages that rise, or values. */
 function checkRising(
   flag: string,
@@ -164,8 +182,6 @@ function checkRising(
         ),
       );
     }
-    if (percent > 100)
-      mistakes.push(mistake([...path, i], `expected at most 100 %, found ${found(list[i])}`));
     if (i > 0 && percent <= (numbers[i - 1] ?? 0)) {
       mistakes.push(
         mistake(
@@ -183,18 +199,33 @@ function setSettings(
   catalogue: Catalogue,
   mistakes: Mistake[],
 ): readonly FlagSetting[] {
-  const settings: FlagSetting[] = [];
-  for (const [flag, text] of Object.entries(set)) {
-    if (flag !== "all") {
-      settings.push(setting(flag, text, [...path, "set", flag], catalogue, mistakes));
-      continue;
-    }
+  const settings = new Map<string, FlagSetting>();
+  const { all, ...named } = set;
+  if (all !== undefined) {
+    checkShare(all, [...path, "set", "all"], catalogue, mistakes);
     for (const def of Object.values(catalogue.flags)) {
       if (def.pinned === undefined)
-        settings.push({ flag: def.name, setting: settingFrom(text, def.on, def.off) });
+        settings.set(def.name, { flag: def.name, setting: settingFrom(all, def.on, def.off) });
     }
   }
-  return settings;
+  for (const [flag, text] of Object.entries(named))
+    settings.set(flag, setting(flag, text, [...path, "set", flag], catalogue, mistakes));
+  return [...settings.values()];
+}
+
+/** A share must be one, and possible where the flags are kept. */
+function checkShare(
+  text: string,
+  path: readonly (string | number)[],
+  catalogue: Catalogue,
+  mistakes: Mistake[],
+): void {
+  const fault = shareFault(text);
+  if (fault !== undefined) mistakes.push(mistake(path, fault));
+  else if (catalogue.file.provider.kind === "env-file" && settingFrom(text, "", "").kind === "percent")
+    mistakes.push(
+      mistake(path, `an env-file flag is on or off for the whole service: ${found(text)} is not possible`),
+    );
 }
 
 function setting(
@@ -216,11 +247,6 @@ function setting(
   }
   if (def.pinned !== undefined)
     mistakes.push(mistake(path, `${flag} is pinned and cannot be part of a stage`));
-  const value = settingFrom(text, def.on, def.off);
-  if (value.kind === "percent" && catalogue.file.provider.kind === "env-file") {
-    mistakes.push(
-      mistake(path, `an env-file flag is on or off for the whole service: ${found(text)} is not possible`),
-    );
-  }
-  return { flag, setting: value };
+  checkShare(text, path, catalogue, mistakes);
+  return { flag, setting: settingFrom(text, def.on, def.off) };
 }
