@@ -179,4 +179,11 @@ export interface Recorded {
   /** Wall ms since the Unix epoch, for people. */
   readonly wall: number;
   readonly event: RolloutEvent;
+  /** The number under which it was told already, when the journal turned out to be further along than was known. */
+  readonly was?: number;
+}
+
+/** The number that messages know an event by; with its kind it names one event for good. */
+export function tellingOf(recorded: Recorded): number {
+  return recorded.was ?? recorded.seq;
 }

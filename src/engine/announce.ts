@@ -1,5 +1,5 @@
 /** Announcing: which messages an event owes to people. The card and each alert is one message under one key, edited as things move on. */
-import type { HoldReason, Recorded, RolloutEvent } from "../core/event.ts";
+import { type HoldReason, type Recorded, type RolloutEvent, tellingOf } from "../core/event.ts";
 import type { Plan } from "../core/plan.ts";
 import type { AlertKind } from "../core/report/told.ts";
 import { eventInWords } from "../core/report/words.ts";
@@ -60,17 +60,33 @@ export function announce(
     wall,
   });
   const alert = (about: AlertKind, seq: number): OutboxDraft =>
-    draft(`alert:${after.run}:${seq}`, "urgent", { kind: "alert", run: after.run, channel, seq, about });
+    draft(`alert:${after.run}:${about}:${seq}`, "urgent", {
+      kind: "alert",
+      run: after.run,
+      channel,
+      seq,
+      about,
+    });
   const drafts = new Map<string, OutboxDraft>();
   const add = (one: OutboxDraft): void => {
     drafts.set(one.key, one);
   };
   const paged = events.some((one) => one.event.kind === "paged");
-  for (const { seq, event } of events) {
+  for (const recorded of events) {
+    const { event } = recorded;
+    const seq = tellingOf(recorded);
     for (const [about, about_seq] of alertsOf(event, seq, before, after, paged)) add(alert(about, about_seq));
     const text = NOTED.has(event.kind) ? eventInWords(plan, event) : undefined;
     if (text !== undefined)
-      add(draft(`note:${after.run}:${seq}`, "normal", { kind: "note", run: after.run, channel, seq, text }));
+      add(
+        draft(`note:${after.run}:${event.kind}:${seq}`, "normal", {
+          kind: "note",
+          run: after.run,
+          channel,
+          seq,
+          text,
+        }),
+      );
   }
   if (
     events.some(
@@ -85,7 +101,7 @@ export function announce(
   return [...drafts.values()];
 }
 
-/** The alerts that an event creates or changes, each with the sequence number of the event that it tells of. */
+/** The alerts that an event creates or changes, each with the number of the event that it tells of. */
 function alertsOf(
   event: RolloutEvent,
   seq: number,

@@ -2,8 +2,8 @@
 import type { Actor, Recorded } from "../core/event.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Reading } from "../core/rollout/desired.ts";
-import { evolve } from "../core/rollout/evolve.ts";
 import type { Asker } from "../core/rollout/people.ts";
+import { rebase, stillOwed } from "../core/rollout/rebase.ts";
 import { isLive, isOpenRun, newestFlagStage, type State } from "../core/rollout/state.ts";
 import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { DAY } from "../core/time.ts";
@@ -17,6 +17,7 @@ import {
   type Chat,
   type Clock,
   type CommandAnswer,
+  type Commit,
   type Ids,
   type Intake,
   type Journal,
@@ -187,7 +188,6 @@ export class Engine {
   }
 
   #adopt(stored: StoredRun, readings: Readonly<Record<string, Reading | undefined>>): Runner {
-    let before = stored.state;
     const runner = new Runner({
       ...this.#deps,
       service: this.#deps.connect(stored.plan),
@@ -195,12 +195,13 @@ export class Engine {
       state: stored.state,
       readings,
       sendNow: (drafts) => this.#outbox.sendNow(drafts),
-      announce: (plan, after, events) => announce(plan, before, after, events, this.#channelOf(plan)),
+      announce: (plan, earlier, after, events) =>
+        announce(plan, earlier, after, events, this.#channelOf(plan)),
       onCommitted: (one, events) => {
-        before = one.state();
-        this.#deps.onEvents?.(before, events);
+        const state = one.state();
+        this.#deps.onEvents?.(state, events);
         this.#outbox.kick();
-        if (!isOpenRun(before) && Object.keys(before.latched).length === 0) this.#runners.delete(one.id);
+        if (!isOpenRun(state) && Object.keys(state.latched).length === 0) this.#runners.delete(one.id);
       },
     });
     this.#runners.set(runner.id, runner);
@@ -237,31 +238,27 @@ export class Engine {
   /** Events that counted while the journal was gone and a crash came before it was back. */
   async #replaySpool(): Promise<void> {
     const { journal, log, spool } = this.#deps;
-    for (const { run, events } of spool.read()) {
+    const spooled = Map.groupBy(spool.read(), (entry) => entry.run);
+    for (const [run, entries] of spooled) {
       const stored = await journal.run(run);
-      if (stored === undefined) continue;
-      const { plan, state: before } = stored;
-      const owed = events.filter((one) => one.seq > before.revision);
-      const follows = owed.every((one, index) => one.seq === before.revision + 1 + index);
-      if (owed.length > 0 && follows) {
-        const state = owed.reduce<State>((folded, one) => evolve(plan, folded, one), before);
-        const drafts = announce(plan, before, state, owed, this.#channelOf(plan));
-        const outbox = drafts.map((draft): OutboxDraft => ({ ...draft, maybeSent: true }));
-        await journal.commit({
-          run,
-          expected: before.revision,
-          events: owed,
-          state,
-          ended: !isOpenRun(state),
-          outbox,
-        });
-      } else if (owed.length > 0)
-        log.error("spooled events do not follow the journal; they are left out", {
-          run,
-          events: owed.length,
-        });
+      if (stored === undefined) {
+        log.error("events of a run that the journal does not know are left in the spool", { run });
+        continue;
+      }
+      const events = entries.flatMap((entry) => entry.events);
+      const owed = stillOwed(events, await journal.events(run, events[0]?.seq));
+      if (owed.length > 0) await journal.commit(this.#owedCommit(stored, owed));
       spool.clear(run);
     }
+  }
+
+  /** Spooled events on top of the journal's; an earlier process may have told of them already. */
+  #owedCommit({ plan, state: before }: StoredRun, owed: readonly Recorded[]): Commit {
+    const { events, state } = rebase(plan, before, owed);
+    const outbox = announce(plan, before, state, events, this.#channelOf(plan)).map(
+      (draft): OutboxDraft => ({ ...draft, maybeSent: true }),
+    );
+    return { run: state.run, expected: before.revision, events, state, ended: !isOpenRun(state), outbox };
   }
 
   /** What nobody saw of this run: since the last heartbeat, less the polls that lead to a verdict; credit since it was last journaled. */

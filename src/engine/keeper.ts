@@ -3,6 +3,7 @@ import type { Recorded, RolloutEvent } from "../core/event.ts";
 import { claimsOf } from "../core/gate.ts";
 import type { Plan } from "../core/plan.ts";
 import { evolve } from "../core/rollout/evolve.ts";
+import { rebase, stillOwed } from "../core/rollout/rebase.ts";
 import { isOpenRun, type State } from "../core/rollout/state.ts";
 import { withDeadline } from "./concurrency.ts";
 import { JOURNAL_DEADLINE_MS } from "./patience.ts";
@@ -50,16 +51,24 @@ export interface KeeperDeps {
   readonly log: Log;
   readonly plan: Plan;
   readonly state: State;
-  readonly announce: (plan: Plan, state: State, events: readonly Recorded[]) => readonly OutboxDraft[];
+  readonly announce: Announce;
 }
+
+export type Announce = (
+  plan: Plan,
+  before: State,
+  after: State,
+  events: readonly Recorded[],
+) => readonly OutboxDraft[];
 
 /** `counted`: the events hold. `moved`: the state was another than thought and nothing was recorded; decide again. `failed`: no journal. */
 export type Kept = "counted" | "moved" | "failed";
 
-/** One decision that counts already but is not in the journal yet, with its messages and the command it answers. */
+/** One decision that counts already but is not in the journal yet: its events with their messages, and the command it answers. */
 interface Owed {
   readonly events: readonly Recorded[];
-  readonly drafts: readonly OutboxDraft[];
+  readonly told: readonly OutboxDraft[];
+  readonly answers: readonly OutboxDraft[];
   readonly intake: string | undefined;
 }
 
@@ -112,7 +121,12 @@ export class Keeper {
     const { plan, announce, spool } = this.#deps;
     const recorded = this.#record(events);
     const next = recorded.reduce<State>((folded, one) => evolve(plan, folded, one), this.#state);
-    const mine: Owed = { events: recorded, drafts: [...announce(plan, next, recorded), ...drafts], intake };
+    const mine: Owed = {
+      events: recorded,
+      told: announce(plan, this.#state, next, recorded),
+      answers: drafts,
+      intake,
+    };
     const forward = recorded.some((one) => FORWARD.has(one.event.kind));
     const result = await this.#write(
       [...this.#owed, mine],
@@ -130,7 +144,7 @@ export class Keeper {
     else {
       this.#owed = [...this.#owed, mine];
       spool.append(next.run, recorded);
-      this.#deps.sendNow(mine.drafts);
+      this.#deps.sendNow(draftsOf(mine));
     }
     this.#onCommitted(recorded);
     return "counted";
@@ -155,7 +169,7 @@ export class Keeper {
       events,
       state,
       ended: !isOpenRun(state),
-      outbox: owed.flatMap((one) => one.drafts),
+      outbox: owed.flatMap(draftsOf),
       ...(intake === undefined ? {} : { intake }),
     };
     try {
@@ -192,29 +206,42 @@ export class Keeper {
 
   /**
    * The journal has another revision than we thought: an earlier commit did arrive although its reply was lost, or another process decided.
-   * What arrived is no longer owed; if anything else arrived, the journal is right and the rest is decided anew.
+   * What arrived is no longer owed; what is still owed goes on top of what is there.
    */
   async #reload(): Promise<void> {
-    const { journal, plan, log, spool } = this.#deps;
+    const { journal, log, spool } = this.#deps;
+    const { run, revision } = this.#state;
     try {
-      const stored = await journal.run(this.#state.run);
+      const stored = await journal.run(run);
       if (stored === undefined) return;
-      const owedEvents = this.#owed.flatMap((one) => one.events);
-      const arrived = await journal.events(this.#state.run, owedEvents[0]?.seq ?? this.#state.revision + 1);
-      const ours =
-        arrived.length <= owedEvents.length &&
-        JSON.stringify(arrived) === JSON.stringify(owedEvents.slice(0, arrived.length));
-      this.#owed = ours
-        ? this.#owed.filter((one) => (one.events.at(-1)?.seq ?? 0) > stored.state.revision)
-        : [];
-      this.#state = this.#owed
-        .flatMap((one) => one.events)
-        .reduce<State>((folded, one) => evolve(plan, folded, one), stored.state);
-      if (this.#owed.length === 0) spool.clear(this.#state.run);
+      const from = this.#owed.find((one) => one.events.length > 0)?.events[0]?.seq ?? revision + 1;
+      this.#rebase(stored.state, await journal.events(run, from));
+      // What is still owed stays in the spool under its old numbers; a restart puts it on top in the same way.
+      if (this.#owed.length === 0) spool.clear(run);
     } catch (error) {
-      log.error("the journal could not be read back", { run: this.#state.run, error: messageOfFault(error) });
+      log.error("the journal could not be read back", { run, error: messageOfFault(error) });
     }
   }
+
+  #rebase(stored: State, arrived: readonly Recorded[]): void {
+    const { announce, plan } = this.#deps;
+    let state = stored;
+    const owed: Owed[] = [];
+    for (const one of this.#owed) {
+      const left = stillOwed(one.events, arrived);
+      if (left.length === 0) continue;
+      const rebased = rebase(plan, state, left);
+      const told = announce(plan, state, rebased.state, rebased.events);
+      owed.push({ ...one, events: rebased.events, told });
+      state = rebased.state;
+    }
+    this.#owed = owed;
+    this.#state = state;
+  }
+}
+
+function draftsOf({ told, answers }: Owed): readonly OutboxDraft[] {
+  return [...told, ...answers];
 }
 
 /** The first commit of a run. */

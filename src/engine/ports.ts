@@ -171,7 +171,7 @@ export type Notice =
       readonly seq: number;
       readonly text: string;
     }
-  /** A message of its own, because it must notify: rollbacks, approvals, reviews, pages, holds that need a person. `seq` is the event it tells of. */
+  /** A message of its own, because it must notify: rollbacks, approvals, reviews, pages, holds that need a person. `seq` is the number of the event it tells of. */
   | {
       readonly kind: "alert";
       readonly run: string;

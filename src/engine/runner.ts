@@ -11,7 +11,7 @@ import { isOpenRun, type State } from "../core/rollout/state.ts";
 import { onTick } from "../core/rollout/tick.ts";
 import type { World } from "../core/rollout/world.ts";
 import { type Bell, createBell, createMailbox } from "./concurrency.ts";
-import { Keeper, type Kept } from "./keeper.ts";
+import { type Announce, Keeper, type Kept } from "./keeper.ts";
 import { Measure, type Missed } from "./measure.ts";
 import {
   type Clock,
@@ -41,8 +41,8 @@ export interface RunnerDeps {
   readonly state: State;
   /** Flags as read just before the run began; empty after a restart. */
   readonly readings: Readonly<Record<string, Reading | undefined>>;
-  /** What these events say to people, given the state after them. */
-  readonly announce: (plan: Plan, state: State, events: readonly Recorded[]) => readonly OutboxDraft[];
+  /** What these events say to people, given the states before and after them. */
+  readonly announce: Announce;
   /** Sends messages that the journal could not take. */
   readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
   /** Called after every commit, with what it recorded. */

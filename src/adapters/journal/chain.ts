@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Recorded } from "../../core/event.ts";
 import type { Statements } from "./connection.ts";
-import { numberOf, type Row, textOf, unreadable } from "./rows.ts";
+import { numberOf, optionalNumberOf, type Row, textOf, unreadable } from "./rows.ts";
 import { GENESIS } from "./schema.ts";
 
 /** `row` counts from 1 over all events of all runs, in the order in which they were committed. */
@@ -24,17 +24,18 @@ export function chainHead(db: Statements): ChainHead {
 export function appendEvents(db: Statements, run: string, events: readonly Recorded[]): void {
   if (events.length === 0) return;
   let { length, head } = chainHead(db);
-  for (const { seq, at, wall, event } of events) {
+  for (const { seq, at, wall, was = null, event } of events) {
     const text = JSON.stringify(event);
     length += 1;
-    head = linkOf(head, run, seq, at, wall, text);
+    head = linkOf(head, [run, seq, at, wall, was, text]);
     db.run(
-      "INSERT INTO events (pos, run, seq, at, wall, event, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO events (pos, run, seq, at, wall, was, event, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
       length,
       run,
       seq,
       at,
       wall,
+      was,
       text,
       head,
     );
@@ -46,7 +47,7 @@ export function appendEvents(db: Statements, run: string, events: readonly Recor
 export function checkChain(db: Statements): ChainCheck {
   let row = 0;
   let hash = GENESIS;
-  for (const found of db.each("SELECT pos, run, seq, at, wall, event, hash FROM events ORDER BY pos")) {
+  for (const found of db.each("SELECT pos, run, seq, at, wall, was, event, hash FROM events ORDER BY pos")) {
     row += 1;
     const expected = numberOf(found, "pos") === row ? linkOfRow(hash, found) : undefined;
     hash = textOf(found, "hash");
@@ -58,19 +59,19 @@ export function checkChain(db: Statements): ChainCheck {
 }
 
 function linkOfRow(previous: string, row: Row): string {
-  return linkOf(
-    previous,
+  return linkOf(previous, [
     textOf(row, "run"),
     numberOf(row, "seq"),
     numberOf(row, "at"),
     numberOf(row, "wall"),
+    optionalNumberOf(row, "was") ?? null,
     textOf(row, "event"),
-  );
+  ]);
 }
 
 /** JSON keeps the parts apart, so that no two different rows have the same text to hash. */
-function linkOf(previous: string, run: string, seq: number, at: number, wall: number, event: string): string {
+function linkOf(previous: string, row: readonly (string | number | null)[]): string {
   return createHash("sha256")
-    .update(JSON.stringify([previous, run, seq, at, wall, event]), "utf8")
+    .update(JSON.stringify([previous, ...row]), "utf8")
     .digest("hex");
 }

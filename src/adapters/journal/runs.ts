@@ -7,7 +7,7 @@ import { appendEvents } from "./chain.ts";
 import type { Statements } from "./connection.ts";
 import { markAnswered } from "./intake.ts";
 import { addDrafts } from "./outbox.ts";
-import { decode, numberOf, storedRun, textOf } from "./rows.ts";
+import { decode, numberOf, optionalNumberOf, storedRun, textOf } from "./rows.ts";
 
 const RUNS = "SELECT runs.id, runs.state, plans.body FROM runs JOIN plans ON plans.hash = runs.plan";
 
@@ -95,13 +95,17 @@ export function newestRunOf(db: Statements, rollout: string): StoredRun | undefi
 /** Events from number `fromSeq` on, that one included. */
 export function eventsOf(db: Statements, run: string, fromSeq: number): readonly Recorded[] {
   return db
-    .all("SELECT seq, at, wall, event FROM events WHERE run = ? AND seq >= ? ORDER BY seq", run, fromSeq)
-    .map((row) => ({
-      seq: numberOf(row, "seq"),
-      at: numberOf(row, "at"),
-      wall: numberOf(row, "wall"),
-      event: decode<RolloutEvent>(textOf(row, "event")),
-    }));
+    .all("SELECT seq, at, wall, was, event FROM events WHERE run = ? AND seq >= ? ORDER BY seq", run, fromSeq)
+    .map((row) => {
+      const was = optionalNumberOf(row, "was");
+      return {
+        seq: numberOf(row, "seq"),
+        at: numberOf(row, "at"),
+        wall: numberOf(row, "wall"),
+        event: decode<RolloutEvent>(textOf(row, "event")),
+        ...(was === undefined ? {} : { was }),
+      };
+    });
 }
 
 /**

@@ -10,7 +10,8 @@ export const GENESIS = "0".repeat(64);
 
 /**
  * Step n brings a file from version n to n + 1. A released step is never changed; a new one is added.
- * `events.pos` counts from 1 without gaps over all runs, which is what the hash chain runs along. `outbox.delivered` is the newest generation
+ * `events.pos` counts from 1 without gaps over all runs, which is what the hash chain runs along; `was` is set where an event had another number
+ * before. `outbox.delivered` is the newest generation
  * that arrived, `tries` counts every try under the key, `attempts` those of the present generation.
  */
 const STEPS: readonly string[] = [
@@ -40,6 +41,7 @@ const STEPS: readonly string[] = [
     seq INTEGER NOT NULL,
     at REAL NOT NULL,
     wall REAL NOT NULL,
+    was INTEGER,
     event TEXT NOT NULL,
     hash TEXT NOT NULL,
     UNIQUE (run, seq)

@@ -17,7 +17,7 @@ import {
 } from "./told.ts";
 import { holdInWords } from "./words.ts";
 
-/** The alert about the event `seq` as things stand now; undefined when that event is not of this kind. */
+/** The alert about the event that messages know by the number `seq`, as things stand now; undefined when that event is not of this kind. */
 export function alertOf(told: Told, about: AlertKind, seq: number): Alert | undefined {
   switch (about) {
     case "rollback":
@@ -51,7 +51,7 @@ function approvalAlert(told: Told, seq: number): Alert | undefined {
     .map((item) => `${item.flag} ${formatSetting(item.setting)}`)
     .join(", ");
   const open = state.approval?.seq === seq && state.approval.approvedBy === undefined && isLive(state);
-  const approved = firstAfter(told, seq, "approved");
+  const approved = firstAfter(told, asked, "approved");
   const who = formatActor(event.requester);
   const needs = line("Needs", `one of ${event.from}, not ${who} · lapses `, {
     wall: now.wall + event.expiresAt - now.steady,
@@ -87,7 +87,7 @@ function reviewAlert(told: Told, seq: number): Alert | undefined {
   const { plan, state } = told;
   const name = plan.stages[opened.event.stage]?.name ?? "";
   const open = state.review?.seq === seq && isLive(state);
-  const signed = firstAfter(told, seq, "signed_off");
+  const signed = firstAfter(told, opened, "signed_off");
   const card = cardOf(told);
   const on = card.rows.filter((row) => row.mark === "done" && row.name !== name).map((row) => row.name);
   const because = signed?.event.because === undefined ? "" : `: ${signed.event.because}`;

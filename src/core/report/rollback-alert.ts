@@ -34,20 +34,20 @@ interface Course {
 function courseOf(told: Told, seq: number): Course | undefined {
   const started = eventAt(told, seq, "rollback_started");
   if (started === undefined) return undefined;
-  const failed = firstAfter(told, seq, "look_failed");
-  const end = failed?.seq ?? firstAfter(told, seq, "recovered")?.seq ?? Number.POSITIVE_INFINITY;
+  const failed = firstAfter(told, started, "look_failed");
+  const end = failed?.seq ?? firstAfter(told, started, "recovered")?.seq ?? Number.POSITIVE_INFINITY;
   const within = (one: Recorded | undefined): number | undefined =>
     one !== undefined && one.seq <= end ? one.wall : undefined;
   const { cause } = started.event;
   const confirmed = told.events.findLast(
-    (one) => one.seq > seq && one.seq <= end && one.event.kind === "rollback_confirmed",
+    (one) => one.seq > started.seq && one.seq <= end && one.event.kind === "rollback_confirmed",
   );
   return {
     started,
-    offWall: within(firstAfter(told, seq, "rollback_off")),
+    offWall: within(firstAfter(told, started, "rollback_off")),
     confirmedWall: confirmed?.wall,
     seenBy: confirmed?.event.kind === "rollback_confirmed" ? confirmed.event.seenBy : undefined,
-    recoveredWall: failed === undefined ? within(firstAfter(told, seq, "recovered")) : undefined,
+    recoveredWall: failed === undefined ? within(firstAfter(told, started, "recovered")) : undefined,
     failed,
     breachWall: cause.kind === "breach" ? started.wall - (started.at - cause.breachAt) : undefined,
   };

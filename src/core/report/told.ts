@@ -1,5 +1,5 @@
 /** A run with its story, and the shape of a message that tells of one of its events. */
-import type { Recorded, RolloutEvent } from "../event.ts";
+import { type Recorded, type RolloutEvent, tellingOf } from "../event.ts";
 import type { Offer } from "../refusal.ts";
 import type { Shown } from "./card.ts";
 
@@ -21,7 +21,7 @@ export interface Alert {
   readonly summary: string;
 }
 
-/** A run with its events; `seq` names the event that the alert tells of. */
+/** A run with its events, oldest first. */
 export interface Told extends Shown {
   readonly events: readonly Recorded[];
 }
@@ -29,14 +29,14 @@ export interface Told extends Shown {
 /** The events of these kinds. */
 export type Of<K extends RolloutEvent["kind"]> = Extract<RolloutEvent, { kind: K }>;
 
-/** The event with this sequence number, if it is of this kind. */
+/** The event of this kind that messages know by the number `seq`. */
 export function eventAt<K extends RolloutEvent["kind"]>(
   told: Told,
   seq: number,
   kind: K,
 ): (Recorded & { readonly event: Of<K> }) | undefined {
-  const found = told.events.find((one) => one.seq === seq);
-  return found !== undefined && isKind(found, kind) ? found : undefined;
+  for (const one of told.events) if (tellingOf(one) === seq && isKind(one, kind)) return one;
+  return undefined;
 }
 
 function isKind<K extends RolloutEvent["kind"]>(
@@ -46,13 +46,13 @@ function isKind<K extends RolloutEvent["kind"]>(
   return one.event.kind === kind;
 }
 
-/** The first later event of this kind. */
+/** The first event of this kind after `earlier`. */
 export function firstAfter<K extends RolloutEvent["kind"]>(
   told: Told,
-  seq: number,
+  earlier: Recorded,
   kind: K,
 ): (Recorded & { readonly event: Of<K> }) | undefined {
-  for (const one of told.events) if (one.seq > seq && isKind(one, kind)) return one;
+  for (const one of told.events) if (one.seq > earlier.seq && isKind(one, kind)) return one;
   return undefined;
 }
 

@@ -15,6 +15,7 @@ import {
   type State,
   settingUpTo,
   stageAt,
+  takenBack,
 } from "./state.ts";
 import { judgementOf, serviceShows, storeShows, type World, watchedGuards } from "./world.ts";
 
@@ -215,9 +216,9 @@ export function lookUntil(plan: Plan, state: State): number {
  * at once; later changes are people's decisions and are reported, not fought.
  */
 export function onComeback(state: State, world: World): readonly RolloutEvent[] {
-  for (const [flag, fs] of Object.entries(state.flips)) {
-    if (fs.direction !== "backward" || fs.verifiedAt === undefined || state.overridden[flag] !== undefined)
-      continue;
+  for (const fs of takenBack(state)) {
+    const { flag } = fs.flip;
+    if (fs.verifiedAt === undefined || state.overridden[flag] !== undefined) continue;
     const reading = world.readings[flag];
     if (reading === undefined || reading.at <= fs.verifiedAt || sameSetting(reading.setting, fs.flip.to))
       continue;

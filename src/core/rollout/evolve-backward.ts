@@ -1,5 +1,5 @@
 /** Folds the events that go back, and those of watching (holds, verdicts, drift), into the state. */
-import type { Recorded } from "../event.ts";
+import { type Recorded, tellingOf } from "../event.ts";
 import { flagsOfStage, type Plan } from "../plan.ts";
 import { sameSetting } from "../setting.ts";
 import { flipStates, type Of } from "./edits.ts";
@@ -38,12 +38,8 @@ export function applyBackward(plan: Plan, s: State, event: BackwardEvent, record
   }
 }
 
-function startRollback(
-  plan: Plan,
-  s: State,
-  event: Of<"rollback_started">,
-  { at, wall, seq }: Recorded,
-): State {
+function startRollback(plan: Plan, s: State, event: Of<"rollback_started">, recorded: Recorded): State {
+  const { at, wall } = recorded;
   const { approval: _void, baselineAsk: _dropped, review: _closed, ...rest } = s;
   const because = causeInWords(event.cause);
   const flags = event.flips.map((flip) => flip.flag);
@@ -67,7 +63,7 @@ function startRollback(
     overridden: Object.fromEntries(Object.entries(s.overridden).filter(([flag]) => !flags.includes(flag))),
     latched: { ...s.latched, ...Object.fromEntries(latchable.map((flag) => [flag, { because, at }])) },
     rollback: {
-      seq: deeper?.seq ?? seq,
+      seq: deeper?.seq ?? tellingOf(recorded),
       to: event.to,
       stages: [...(goingBack?.stages ?? []), ...event.stages],
       flags: [...new Set([...(goingBack?.flags ?? []), ...flags])],

@@ -60,7 +60,7 @@ export interface Approval {
 
 /** A rollback, while it runs and afterwards. `At` instants are steady ms, `Wall` instants Unix ms. */
 export interface Rollback {
-  /** Sequence number of the event that started it. */
+  /** The number that messages know the event by that started it. */
   readonly seq: number;
   readonly to: number;
   readonly stages: readonly number[];
@@ -235,17 +235,41 @@ export function plannedAt(plan: Plan, state: State, index: number, now: number):
   return state.startAt + stageAt(plan, index).atMs - stageAt(plan, state.first).atMs + state.shiftMs + open;
 }
 
+interface FlipLists {
+  readonly forward: readonly FlipState[];
+  readonly backward: readonly FlipState[];
+  readonly takenBack: readonly FlipState[];
+}
+
+const listsOf = new WeakMap<State["flips"], FlipLists>();
+
+/** The flips by how far they are. Remembered until one changes: they are asked for on every tick. */
+function flipLists({ flips }: State): FlipLists {
+  const known = listsOf.get(flips);
+  if (known !== undefined) return known;
+  const all = Object.values(flips);
+  const pending = all.filter((flip) => flip.verifiedAt === undefined);
+  const found = {
+    forward: pending.filter((flip) => flip.direction === "forward"),
+    backward: pending.filter((flip) => flip.direction === "backward"),
+    takenBack: all.filter((flip) => flip.direction === "backward" && flip.verifiedAt !== undefined),
+  };
+  listsOf.set(flips, found);
+  return found;
+}
+
 /** The forward flips that have not been read back yet. */
 export function pendingForward(state: State): readonly FlipState[] {
-  return Object.values(state.flips).filter(
-    (flip) => flip.direction === "forward" && flip.verifiedAt === undefined,
-  );
+  return flipLists(state).forward;
 }
 
 export function pendingBackward(state: State): readonly FlipState[] {
-  return Object.values(state.flips).filter(
-    (flip) => flip.direction === "backward" && flip.verifiedAt === undefined,
-  );
+  return flipLists(state).backward;
+}
+
+/** The backward flips that have been read back. */
+export function takenBack(state: State): readonly FlipState[] {
+  return flipLists(state).takenBack;
 }
 
 export function hasHold(state: State, reason: HoldReason): boolean {

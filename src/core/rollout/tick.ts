@@ -16,7 +16,7 @@ import { onBreach } from "./breach.ts";
 import { nextForward, onEnabling } from "./forward.ts";
 import { onLooking } from "./look.ts";
 import { bankProgress, onSoaking } from "./soak.ts";
-import { hasHold, isBegun, isLive, newestUndoable, type State } from "./state.ts";
+import { hasHold, isBegun, isLive, newestUndoable, type State, stageAt } from "./state.ts";
 import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
@@ -93,8 +93,8 @@ function verdictChanges(plan: Plan, state: State, world: World): readonly Rollou
 
 /** Flags that people changed: one that Belay turned on and read back, or one of a stage that has not begun. */
 function onDrift(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
-  for (const [index, stage] of plan.stages.entries()) {
-    if (index < state.first || index > state.end) continue;
+  for (let index = state.first; index <= state.end; index++) {
+    const stage = stageAt(plan, index);
     for (const flag of flagsOfStage(stage)) {
       const reading = world.readings[flag];
       if (reading === undefined) continue;

@@ -23,8 +23,21 @@ export interface World {
 
 export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {}, refusals: {}, since: 0 };
 
-/** Guards that are judged now: those of the newest flag stage, and during a look also the one that caused the rollback. */
+const watchedIn = new WeakMap<State, { readonly plan: Plan; readonly guards: readonly Guard[] }>();
+
+/**
+ * Guards that are judged now: those of the newest flag stage, and during a look also the one that caused the rollback. Remembered until the
+ * state changes: it is asked many times on every tick.
+ */
 export function watchedGuards(plan: Plan, state: State): readonly Guard[] {
+  const known = watchedIn.get(state);
+  if (known?.plan === plan) return known.guards;
+  const guards = findWatched(plan, state);
+  watchedIn.set(state, { plan, guards });
+  return guards;
+}
+
+function findWatched(plan: Plan, state: State): readonly Guard[] {
   const guards = guardsFor(plan, newestFlagStage(plan, state));
   const cause = state.phase === "looking" ? state.rollback?.cause : undefined;
   if (cause === undefined || (cause.kind !== "breach" && cause.kind !== "still_breaching")) return guards;
