@@ -15,6 +15,7 @@ import { createLogChat } from "./adapters/log-chat.ts";
 import { createSlack, type Slack } from "./adapters/slack/slack.ts";
 import { createTelemetry, type Telemetry } from "./adapters/telemetry.ts";
 import type { Config } from "./config.ts";
+import { type Connections, createConnections, embeddedPath } from "./connections.ts";
 import type { Actor, Recorded } from "./core/event.ts";
 import type { Pace } from "./core/files/stages.ts";
 import type { Plan } from "./core/plan.ts";
@@ -22,7 +23,6 @@ import type { Asker } from "./core/rollout/people.ts";
 import { isOpenRun, type State } from "./core/rollout/state.ts";
 import { type Accepted, Engine } from "./engine/engine.ts";
 import { type Chat, type CommandAnswer, type Intake, messageOfFault, OutsideFault } from "./engine/ports.ts";
-import { createServices, embeddedPath, type Services } from "./services.ts";
 
 const CLOCK_KEY = "clock";
 /** How often the clock is saved, so that time goes on over a restart, ms. */
@@ -51,7 +51,7 @@ export interface Belay {
 interface Opened {
   readonly state: StateDir;
   readonly journal: SqliteJournal;
-  readonly services: Services;
+  readonly connections: Connections;
   readonly clock: SystemClock;
   readonly log: SystemLog;
   readonly telemetry: Telemetry;
@@ -72,11 +72,11 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
       await journal.meta(CLOCK_KEY),
       newest === undefined ? {} : { notBefore: newest },
     );
-    const services = createServices({ stateDir: state.path, prometheusToken: config.prometheusToken });
+    const connections = createConnections({ stateDir: state.path, prometheusToken: config.prometheusToken });
     return await new Composition(config, options, {
       state,
       journal,
-      services,
+      connections,
       clock,
       log,
       telemetry: createTelemetry(),
@@ -113,7 +113,7 @@ class Composition implements Belay {
     this.#config = config;
     this.#options = options;
     this.#opened = opened;
-    const { clock, journal, log, state, services } = opened;
+    const { clock, journal, log, state, connections } = opened;
     this.#slack = this.#createSlack();
     this.engine = new Engine({
       clock,
@@ -123,7 +123,7 @@ class Composition implements Belay {
       spool: openSpool(join(state.path, "spool.jsonl"), log),
       chat: this.#chat(),
       plans: this.plans,
-      connect: (plan) => services.connect(plan),
+      connect: (plan) => connections.connect(plan),
       mayOf: (actor) => mayOf(config, actor),
       defaultChannel: config.defaultChannel,
       refreshMs: config.refreshMs,
@@ -195,7 +195,7 @@ class Composition implements Belay {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    const { journal, log, services, state } = this.#opened;
+    const { journal, log, connections, state } = this.#opened;
     clearInterval(this.#ticker);
     await this.#slack
       ?.stop()
@@ -203,7 +203,7 @@ class Composition implements Belay {
     await this.#http?.close();
     this.engine.stop();
     await this.#saveClock();
-    await services.close();
+    await connections.close();
     journal.close();
     state.release();
   }
@@ -229,7 +229,7 @@ class Composition implements Belay {
   }
 
   async #openDoors(): Promise<void> {
-    const { journal, log, services, state, telemetry } = this.#opened;
+    const { journal, log, connections, state, telemetry } = this.#opened;
     this.#http = await startHttp({
       port: this.#config.httpPort,
       socketPath: join(state.path, "belay.sock"),
@@ -240,7 +240,7 @@ class Composition implements Belay {
       events: (run, from) => journal.events(run, from),
       metrics: async () => ({ text: await telemetry.scrape(), contentType: telemetry.contentType }),
       unwell: () => (journal.isShortOfSpace() ? "the disk is full" : undefined),
-      ofrep: ofrepRoutes(() => services.embedded.current()),
+      ofrep: ofrepRoutes(() => connections.embedded.current()),
     });
   }
 

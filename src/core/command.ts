@@ -18,6 +18,9 @@ export interface VerbSpec {
 }
 
 const RUN = "run";
+const LEAVE_ON = "leave-on";
+/** Options that are there or not. */
+const SWITCHES: ReadonlySet<string> = new Set([LEAVE_ON]);
 
 /** Every verb Belay understands; help is written from this table. */
 export const VERBS: readonly VerbSpec[] = [
@@ -144,7 +147,7 @@ export const VERBS: readonly VerbSpec[] = [
     usage: "stop [ROLLOUT] [--leave-on]",
     says: "end the rollout and leave flags as they are",
     direction: "forward",
-    options: [RUN, "leave-on"],
+    options: [RUN, LEAVE_ON],
     most: 1,
   },
   {
@@ -196,15 +199,16 @@ export interface Parsed {
 
 const LONGEST = 2_000;
 
-/** Undoes what chat clients do to typed text: smart quotes and dashes, escaped entities, links and mentions with labels, odd spaces. */
+/** Undoes what chat clients do to typed text: smart quotes and dashes, escaped entities, links and mentions with labels, odd and invisible spaces. */
 export function normalise(text: string): string {
   return text
+    .replace(/[\u200B\u200E\u200F\u202A-\u202E\u2060\u2066-\u2069\uFEFF]/g, "")
     .replace(/[\u201C\u201D\u201E\u00AB\u00BB]/g, '"')
     .replace(/[\u2018\u2019\u201A]/g, "'")
     .replace(/(^|\s)[\u2012-\u2015](?=[A-Za-z])/g, "$1--")
-    .replace(/[\u2012-\u2015]/g, "-")
-    .replace(/<(?:https?:\/\/[^|>]*|[@#!][^|>]*)\|([^>]*)>/g, "$1")
-    .replace(/<(https?:\/\/[^>]*)>/g, "$1")
+    .replace(/[\u2010-\u2015\u2212]/g, "-")
+    .replace(/<(?:https?:\/\/[^|<>]*|[@#!][^|<>]*)\|([^<>]*)>/g, "$1")
+    .replace(/<(https?:\/\/[^<>]*)>/g, "$1")
     .replace(/&lt;/g, "<")
     .replace(/&gt;/g, ">")
     .replace(/&amp;/g, "&")
@@ -246,7 +250,7 @@ export function parseCommand(text: string, noun?: Noun): Parsed | Refusal {
   const spec =
     VERBS.find((one) => one.noun === named && one.verb === verb.toLowerCase()) ??
     VERBS.find((one) => one.noun === "belay" && one.verb === verb.toLowerCase());
-  if (spec === undefined) return unknownVerb(named, verb, tail);
+  if (spec === undefined) return unknownVerb(named, verb, tail, because);
   return readTail(spec, tail, because);
 }
 
@@ -259,17 +263,22 @@ function takeNoun(words: readonly string[], noun: Noun | undefined): readonly [N
   return ["rollout", words];
 }
 
-/** Everything after the word `because` is the reason, quoted or not. */
+const OPTION_NAMES = [...new Set(VERBS.flatMap((spec) => spec.options))].join("|");
+/** A quoted reason with nothing but known options behind it. */
+const QUOTED_THEN_OPTIONS = new RegExp(
+  String.raw`^(["'])([\s\S]*?)\1((?:\s+(?:--(?:${OPTION_NAMES})(?:=\S*)?|(?:${OPTION_NAMES})=\S*))*)$`,
+  "i",
+);
+
+/** Everything after the word `because` is the reason, quoted or not; only options may follow a quoted one. */
 function cutReason(text: string): { readonly head: string; readonly because?: string } {
-  const match = /(?:^|\s)because\s+([\s\S]+)$/i.exec(text);
+  const match = /(?:^|\s)because:?(?:\s+([\s\S]*))?$/i.exec(text);
   if (match === null) return { head: text };
-  const reason = (match[1] ?? "")
-    .trim()
-    .replace(/^(["'])([\s\S]*)\1$/, "$2")
-    .trim();
-  return reason === ""
-    ? { head: text.slice(0, match.index) }
-    : { head: text.slice(0, match.index), because: reason.slice(0, 500) };
+  const said = (match[1] ?? "").trim();
+  const quoted = QUOTED_THEN_OPTIONS.exec(said);
+  const head = `${text.slice(0, match.index)} ${quoted?.[3] ?? ""}`;
+  const reason = (quoted?.[2] ?? said).trim();
+  return reason === "" ? { head } : { head, because: reason.slice(0, 500) };
 }
 
 function readTail(spec: VerbSpec, tail: readonly string[], because: string | undefined): Parsed | Refusal {
@@ -291,7 +300,12 @@ function readTail(spec: VerbSpec, tail: readonly string[], because: string | und
         `\`${spec.verb}\` does not know the option \`${shorten(key)}\`; ${known}.`,
       );
     }
-    options.set(key, option[2] ?? "true");
+    const value = option[2];
+    if (SWITCHES.has(key) && value !== undefined)
+      return refuse("bad_value", `\`--${key}\` takes no value; leave it out to be asked.`);
+    if (!SWITCHES.has(key) && (value === undefined || value === ""))
+      return refuse("bad_value", `\`${key}\` needs a value, such as ${key}=...`);
+    options.set(key, value ?? "true");
   }
   if (words.length > spec.most)
     return refuse(
@@ -301,7 +315,12 @@ function readTail(spec: VerbSpec, tail: readonly string[], because: string | und
   return { spec, words, options, ...(because === undefined ? {} : { because }) };
 }
 
-function unknownVerb(noun: Noun, verb: string, tail: readonly string[]): Refusal {
+function unknownVerb(
+  noun: Noun,
+  verb: string,
+  tail: readonly string[],
+  because: string | undefined,
+): Refusal {
   const near = nearest(verb.toLowerCase(), [
     ...new Set(VERBS.filter((one) => one.noun === noun).map((one) => one.verb)),
   ]);
@@ -309,7 +328,8 @@ function unknownVerb(noun: Noun, verb: string, tail: readonly string[]): Refusal
     return refuse("unknown_verb", `\`${shorten(verb)}\` is not a command. \`/belay help\` lists them.`, [
       { label: "Help", command: "belay help" },
     ]);
-  const command = [noun, near, ...tail].join(" ").slice(0, 200);
+  const reason = because === undefined ? [] : ["because", because];
+  const command = [noun, near, ...tail, ...reason].join(" ").slice(0, 200);
   return refuse("unknown_verb", `\`${shorten(verb)}\` is not a command; did you mean \`${near}\`?`, [
     { label: `Run ${near}`, command, confirm: `Run "${command}"?` },
   ]);

@@ -73,6 +73,7 @@ export class Engine {
   readonly #outbox: Outbox;
   readonly #commands: Commands;
   readonly #heart: Bell;
+  readonly #recovered = Promise.withResolvers<void>();
   #stopped = false;
 
   constructor(deps: EngineDeps) {
@@ -102,13 +103,21 @@ export class Engine {
 
   /** Takes over every open run, then watches. Resolves when the journal has been read; rejects when it cannot be. */
   async start(): Promise<void> {
-    await this.#recover();
+    try {
+      await this.#recover();
+    } finally {
+      this.#recovered.resolve();
+    }
     void this.#outbox.run();
     void this.#beat();
   }
 
-  /** Accepts a command durably; the work goes on after this resolves. */
+  /**
+   * Accepts a command durably; the work goes on after this resolves. One that comes during the take-over waits for its end: before that, live runs
+   * are not known, and the command would be found unanswered and carried out a second time.
+   */
   async submit(request: Omit<Intake, "at" | "wall">): Promise<Accepted> {
+    await this.#recovered.promise;
     const { clock, journal, log } = this.#deps;
     const { steady, wall } = clock.now();
     const intake: Intake = { ...request, at: steady, wall };

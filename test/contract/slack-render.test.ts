@@ -112,7 +112,7 @@ test("soaking: where it stands, how far it is, what each guard measures, what ca
       "○  2026-11-24 09:00 UTC · Day 2 · review sign-off · planned",
       "Guards  failures 0.03 % (≤ 2 %)  ·  latency 188 ms (≤ 250 ms)  ·  memory 772 MiB (≤ 1 GiB)  ·  alive up",
       "r-7 · ingestion · started by @ana 09:00 UTC · as of 12:40 UTC",
-      "[Roll back batching] [Everything] [Hold] [Advance early] [Evidence]",
+      "[Roll back batching] [Roll back all] [Hold] [Advance early] [Evidence]",
     ]
   `);
   expect(message.text).toMatchInlineSnapshot(
@@ -216,7 +216,7 @@ test("completed: no buttons, no figures, no time that would move", () => {
   expect(read(message)).toMatchInlineSnapshot(`
     [
       "Rollout ingestion · production · COMPLETED",
-      "ended as completed.",
+      "done: every soak passed; parse-cache, batching, neo4j-batch, parallel stay ON, no longer watched.",
       "stage 6 of 6",
       "✔  2026-11-22 09:00 UTC · Hour 0 · baseline all OFF · soaked 1 h",
       "✔  2026-11-22 09:59 UTC · Hour 1 · parse-cache ON · soaked 2 h",
@@ -235,7 +235,7 @@ test("stopped, rolled back to nothing, and quarantined keep their words", () => 
   const stopped = soaking().tell({ kind: "stopped", by: ANA });
   expect(read(card(stopped.view()))[0]).toBe("Rollout ingestion · production · STOPPED");
   const stuck = soaking().tell({ kind: "quarantined", error: "boom" });
-  expect(labelsIn(card(stuck.view()))).toEqual(["Roll back batching", "Everything"]);
+  expect(labelsIn(card(stuck.view()))).toEqual(["Roll back batching", "Roll back all"]);
 });
 
 test("a refresh within the same minute is the same message, byte for byte; in the next minute it says so", () => {
@@ -287,7 +287,7 @@ test("the rollback's message follows it from the decision to the recovery", () =
       "Who  Belay (guard failures)",
       "Now  writing the flags and reading them back",
       "Next  parse-cache stays ON and watched. batching locked: fix the cause, unlock, enable again.",
-      "[Everything] [Evidence]",
+      "[Roll back all] [Evidence]",
     ]
   `);
   const recovered = soaking().rollBack(2, "recovered");
@@ -298,11 +298,11 @@ test("the rollback's message follows it from the decision to the recovery", () =
       "Why  guard failures: 4.2 % > 2 % in 2 of the last 3 polls",
       "When  breach 12:40:39 UTC → decided 12:40:59 UTC → off 12:40:59 UTC → confirmed by the service 12:41:00 UTC",
       "Who  Belay (guard failures)",
-      "Now  recovered 12:42:15 UTC · failures 0.03 % (≤ 2 %)",
+      "Now  recovered 12:42:15 UTC; the restart alone may have cured it · failures 0.03 % (≤ 2 %)",
       "Next  parse-cache stays ON and watched. batching locked: fix the cause, unlock, enable again.",
       "Bound  20 s from the first bad measurement to off; promised at most 2 min 12 s",
       "For @S0ONCALL01",
-      "[Roll back parse-cache] [Unlock baseline...] [Evidence]",
+      "[Unlock batching...] [Evidence]",
     ]
   `);
   expect(message.text).toMatchInlineSnapshot(
@@ -444,7 +444,7 @@ test("buttons carry the command, the run and its face; dangerous ones ask first,
         style: "danger",
         confirm: "Take it back?",
       },
-      { label: "Everything", command: "rollout rollback all", style: "danger" },
+      { label: "Roll back all", command: "rollout rollback all", style: "danger" },
       {
         label: `A label ${"that is much too long ".repeat(6)}`,
         command: "belay help",

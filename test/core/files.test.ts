@@ -164,7 +164,7 @@ describe("the catalogue", () => {
     });
   });
 
-  it("the window is the longest of all its queries", () => {
+  it("the window is that of the query judged, not of the traffic it needs", () => {
     const made = catalogue(
       withGuard({
         kind: "threshold",
@@ -174,7 +174,7 @@ describe("the catalogue", () => {
         total: "sum(rate(y[3m]))",
       }),
     ).catalogue;
-    expect(made?.guards[0]?.windowMs).toBe(3 * MINUTE);
+    expect(made?.guards[0]?.windowMs).toBe(30 * SECOND);
   });
 
   it("freshness takes each selector once, and the oldest of all", () => {
@@ -776,13 +776,13 @@ describe("the bound", () => {
       "refused above 300 s",
       SCHEDULE,
       [
-        'rollout: a rollback could take 302 s after a breach is visible (guard failures), more than 300 s; `accept_bound: 8m` with `because: "..."` accepts more',
+        'rollout: a rollback could take 302 s after a breach is visible (guard failures), more than 300 s; `accept_bound: 6m` with `because: "..."` accepts it',
       ],
     ],
     [
       "refused when too little is accepted",
       { ...SCHEDULE, accept_bound: "301s", because: "x" },
-      [expect.stringContaining("accepts more")],
+      [expect.stringContaining("accepts it")],
     ],
     [
       "refused when accepted without a reason",

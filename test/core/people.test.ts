@@ -182,9 +182,9 @@ const TABLE: readonly (readonly [keyof typeof VERBS & string, string, string])[]
   [
     "stop --leave-on",
     "stopped",
-    "scheduled enabling soaking waiting held blind approval asking review looking locked not_cause stuck",
+    "scheduled enabling soaking waiting held blind approval asking review locked not_cause stuck",
   ],
-  ["stop --leave-on", "rolling_back", "going_back"],
+  ["stop --leave-on", "rolling_back", "going_back looking"],
   ["stop --leave-on", "not_live", "completed stopped rolled_back"],
 
   ["rollback", "nothing_to_undo", "scheduled asking"],

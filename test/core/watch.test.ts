@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { HoldReason } from "../../src/core/event.ts";
 import type { Plan } from "../../src/core/plan.ts";
+import { QUARANTINE_MS } from "../../src/core/rollout/backward.ts";
 import { desired } from "../../src/core/rollout/desired.ts";
 import { nextForward } from "../../src/core/rollout/forward.ts";
 import { formatSetting, OFF, ON, type Setting } from "../../src/core/setting.ts";
@@ -479,11 +480,16 @@ describe("stop", () => {
     expect(walk.ask({ kind: "stop", confirmed: false }).kind).toBe("events");
   });
 
-  it("waits until what is going back is off", () => {
+  it("waits until what is going back is off, and no late write of ours can turn it on again", () => {
     const walk = on("b");
     walk.ask({ kind: "rollback", to: "newest" });
     expect(walk.ask({ kind: "stop", confirmed: true })).toMatchObject({ code: "rolling_back" });
     walk.until("rollback_confirmed");
+    expect(walk.ask({ kind: "stop", confirmed: true })).toMatchObject({
+      code: "rolling_back",
+      message: expect.stringMatching(/late write .* for another \d+ s; stop it then/),
+    });
+    walk.pass(QUARANTINE_MS);
     expect(walk.ask({ kind: "stop", confirmed: true }).kind).toBe("events");
   });
 });

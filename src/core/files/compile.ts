@@ -87,10 +87,11 @@ function checkBound(plan: Plan, schedule: ScheduleFile, mistakes: Mistake[]): vo
   const accepted = schedule.accept_bound ?? 0;
   if (accepted >= worst.totalMs && schedule.because !== undefined) return;
   const seconds = Math.round(worst.totalMs / SECOND);
+  const enough = Math.ceil(worst.totalMs / MINUTE);
   const hint =
     accepted >= worst.totalMs
       ? '`because: "..."` must say why'
-      : '`accept_bound: 8m` with `because: "..."` accepts more';
+      : `\`accept_bound: ${enough}m\` with \`because: "..."\` accepts it`;
   mistakes.push(
     mistake(
       ["rollout"],

@@ -125,14 +125,12 @@ function limitFrom(
     };
     return { guard, mistakes };
   }
-  const { windowMs, ...floors } = floorsOf(entry, facts, context, mistakes);
   const guard: ThresholdGuard = {
     ...base,
-    windowMs,
     kind: "threshold",
     breach: entry.breach ?? DEFAULT_BREACH,
     consequence: entry.then ?? "rollback",
-    ...floors,
+    ...floorsOf(entry, facts, context, mistakes),
   };
   return { guard, mistakes };
 }
@@ -142,7 +140,7 @@ function floorsOf(
   facts: QueryFacts,
   context: GuardContext,
   mistakes: Mistake[],
-): Pick<ThresholdGuard, "samples" | "total" | "windowMs"> {
+): Pick<ThresholdGuard, "samples" | "total"> {
   const total = entry.total ?? facts.denominator;
   const totalFacts = entry.total === undefined ? undefined : context.inspect(entry.total);
   if (totalFacts !== undefined) mistakes.push(...faultsAt("total", totalFacts));
@@ -152,7 +150,6 @@ function floorsOf(
     );
   const [selector] = facts.selectors;
   return {
-    windowMs: Math.max(facts.windowMs, totalFacts?.windowMs ?? 0),
     ...(entry.min_samples === undefined || selector === undefined
       ? {}
       : {

@@ -324,7 +324,7 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
   }
   if (names.length > 1 || (names.length > 0 && state.phase === "rolling_back")) {
     offers.push({
-      label: "Everything",
+      label: "Roll back all",
       command: `rollout rollback all ${run}`,
       style: "danger",
       confirm: `Take back ${names.join(", ")} now?`,

@@ -4,7 +4,7 @@ import { formatActor, type Recorded } from "../event.ts";
 import { flagsOfStage } from "../plan.ts";
 import type { Offer } from "../refusal.ts";
 import { lookUntil } from "../rollout/backward.ts";
-import { isBegun, isOpenRun } from "../rollout/state.ts";
+import { isBegun, isOpenRun, isUndoable } from "../rollout/state.ts";
 import { formatSetting } from "../setting.ts";
 import { formatDuration } from "../time.ts";
 import { cardOf, offersOf } from "./card.ts";
@@ -118,7 +118,10 @@ function nowParts(told: Told, course: Course, seq: number): readonly Part[] {
     return [
       `still breaching (${course.failed.event.guard}: ${course.failed.event.detail}); ${afterFailure(told)}`,
     ];
-  if (course.recoveredWall !== undefined) return ["recovered ", { wall: course.recoveredWall }, figure];
+  if (course.recoveredWall !== undefined) {
+    const doubt = plan.provider.restartMs > 0 ? "; the restart alone may have cured it" : "";
+    return ["recovered ", { wall: course.recoveredWall }, `${doubt}${figure}`];
+  }
   if (course.offWall === undefined) return ["writing the flags and reading them back"];
   if (state.rollback?.seq !== seq || state.phase !== "looking")
     return ["off; waiting for the service to confirm"];
@@ -176,8 +179,10 @@ function rollbackOffers(told: Told, seq: number, flags: readonly string[]): read
   const undecided = state.phase !== "walking" || state.holds.some((hold) => hold.reason === "not_the_cause");
   if (isOpenRun(state) && undecided)
     offers.push(...offersOf(plan, state).filter((offer) => offer.style === "danger"));
-  const index = plan.stages.findIndex((stage) =>
-    flagsOfStage(stage).some((flag) => flags.includes(flag) && Object.hasOwn(state.latched, flag)),
+  const index = plan.stages.findIndex(
+    (stage) =>
+      isUndoable(stage) &&
+      flagsOfStage(stage).some((flag) => flags.includes(flag) && Object.hasOwn(state.latched, flag)),
   );
   const name = plan.stages[index]?.name;
   if (name !== undefined && state.phase !== "rolling_back" && state.phase !== "looking") {

@@ -3,7 +3,7 @@ import { type Actor, formatActor, type RolloutEvent } from "../event.ts";
 import { flagsOfStage, leastSoakMs, type Plan } from "../plan.ts";
 import { type Offer, type Refusal, refuse } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
-import { page, planRollback, reachOf } from "./backward.ts";
+import { page, planRollback, QUARANTINE_MS, reachOf } from "./backward.ts";
 import { firstLocked, heldRefusal, latchedRefusal, rollbackAll } from "./blocked.ts";
 import { nextForward } from "./forward.ts";
 import { bankProgress } from "./soak.ts";
@@ -88,7 +88,7 @@ export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: W
     case "extend":
       return onExtend(plan, state, ask.ms, asker.actor);
     case "stop":
-      return onStop(plan, state, ask, asker.actor);
+      return onStop(plan, state, ask, asker.actor, now);
     case "approve":
       return onApprove(plan, state, asker, now);
     case "signoff":
@@ -313,7 +313,7 @@ function onExtend(plan: Plan, state: State, ms: number, by: Actor): Outcome {
   );
 }
 
-function onStop(plan: Plan, state: State, ask: Extract<Ask, { kind: "stop" }>, by: Actor): Outcome {
+function onStop(plan: Plan, state: State, ask: Extract<Ask, { kind: "stop" }>, by: Actor, now: Now): Outcome {
   if (state.phase === "rolling_back" || (isLive(state) && pendingBackward(state).length > 0))
     return refuse("rolling_back", `${state.rollout} is going back; stop it when the flags are off.`);
   const on = plan.stages.filter(
@@ -338,6 +338,14 @@ function onStop(plan: Plan, state: State, ask: Extract<Ask, { kind: "stop" }>, b
       },
     ]);
   }
+  const guardedMs = isLive(state)
+    ? (state.rollback?.offAt ?? -QUARANTINE_MS) + QUARANTINE_MS - now.steady
+    : 0;
+  if (guardedMs > 0)
+    return refuse(
+      "rolling_back",
+      `${state.rollout} just went back, and a late write could still turn a flag on again. Belay puts that right for another ${formatDuration(guardedMs)}; stop it then.`,
+    );
   return done(
     [{ kind: "stopped", by, ...(ask.because === undefined ? {} : { because: ask.because }) }],
     `Stopped ${state.rollout}; flags stay as they are.`,

@@ -14,12 +14,12 @@ const VIEW_TIMEOUT_MS = 2_000;
 /** A store that is a file costs little to read; people's edits are noticed this soon. */
 const READ_EVERY_MS = 1_000;
 
-export interface ServicesOptions {
+export interface ConnectionsOptions {
   readonly stateDir: string;
   readonly prometheusToken: string | undefined;
 }
 
-export interface Services {
+export interface Connections {
   connect(plan: Plan): Service;
   /** The embedded store, which OFREP serves. */
   readonly embedded: FileStore;
@@ -31,7 +31,7 @@ export function embeddedPath(stateDir: string): string {
   return join(stateDir, "flags.json");
 }
 
-export function createServices(options: ServicesOptions): Services {
+export function createConnections(options: ConnectionsOptions): Connections {
   const files = new Map<string, FileStore>();
   const envFiles = new Map<string, FlagStore>();
   const prometheuses = new Map<string, Metrics & { close(): void }>();
