@@ -31,7 +31,7 @@ export type HoldReason =
   | "no_go";
 
 /** Holds that end by themselves when their cause is gone; all others wait for a person. */
-export const SELF_ENDING: readonly HoldReason[] = ["blind", "expectation"];
+export const SELF_ENDING: ReadonlySet<HoldReason> = new Set<HoldReason>(["blind", "expectation"]);
 
 /** One write to one flag. `intent` is its idempotency key; a forward flip happens only while the flag is still at `version`. */
 export interface Flip {

@@ -48,12 +48,15 @@ export interface Doing {
 }
 
 function offerOf({ verb, rest }: Doing, name: string): Offer {
-  const [label, confirm] = {
-    enable: [`Enable ${name}`, `Enable ${name}?`],
-    rollback: [`Roll back ${name}`, `Take back ${name} and everything newer?`],
-    "rollback to": [`Roll back to ${name}`, `Take back everything newer than ${name}?`],
-  }[verb] as [string, string];
-  return { label, command: ["rollout", verb, name, ...rest].join(" "), confirm };
+  const command = ["rollout", verb, name, ...rest].join(" ");
+  switch (verb) {
+    case "enable":
+      return { label: `Enable ${name}`, command, confirm: `Enable ${name}?` };
+    case "rollback":
+      return { label: `Roll back ${name}`, command, confirm: `Take back ${name} and everything newer?` };
+    case "rollback to":
+      return { label: `Roll back to ${name}`, command, confirm: `Take back everything newer than ${name}?` };
+  }
 }
 
 /** No stage and no flag is called so; the nearest one is offered. */

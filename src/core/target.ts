@@ -1,9 +1,18 @@
 /** From a typed command to what it is about: which rollout, run, stage or flag is meant. Several matches are asked about, never guessed. */
 import { nearest, type Parsed, shorten } from "./command.ts";
-import { flagsOfStage, type Plan, stageIndex, stageOfFlag } from "./plan.ts";
-import { type Offer, type Refusal, refuse } from "./refusal.ts";
+import { flagsOfStage, type Plan, stageIndex } from "./plan.ts";
+import { type Refusal, refuse } from "./refusal.ts";
 import type { Ask } from "./rollout/people.ts";
-import { isBegun, isLive, type State } from "./rollout/state.ts";
+import { isBegun, isLive, isOpenRun, type State } from "./rollout/state.ts";
+import {
+  type Doing,
+  findStages,
+  keyToName,
+  type Place,
+  scopeOf,
+  several,
+  unknownStage,
+} from "./stage-names.ts";
 import { MINUTE, type Now, nextClock, parseDuration } from "./time.ts";
 
 /** One run with the plan it froze. */
@@ -57,7 +66,7 @@ export function resolve(parsed: Parsed, known: Known, now: Now): Resolution {
 }
 
 function live(known: Known): readonly Run[] {
-  return known.runs.filter(({ state }) => isLive(state) || state.phase === "stuck");
+  return known.runs.filter(({ state }) => isOpenRun(state));
 }
 
 function unknownRollout(name: string, known: Known): Refusal {
@@ -85,7 +94,7 @@ function resolveShow(what: "status" | "evidence" | "history", parsed: Parsed, kn
     if (only !== undefined) return { kind: "show", what, run: only.state.run };
     return { kind: "show", what: "list" };
   }
-  const run = findRun(known.runs, name) ?? undefined;
+  const run = findRun(known.runs, name);
   if (run !== undefined) return { kind: "show", what, run: run.state.run };
   return known.catalogue.has(name) ? { kind: "show", what, rollout: name } : unknownRollout(name, known);
 }
@@ -121,97 +130,37 @@ function resolveStart(parsed: Parsed, known: Known, now: Now): Resolution {
   };
 }
 
-/** `rollout/stage` as its two parts; a bare name has no scope. */
-function scopeOf(name: string): readonly [string | undefined, string] {
-  const slash = name.indexOf("/");
-  return slash < 0 ? [undefined, name] : [name.slice(0, slash), name.slice(slash + 1)];
-}
-
-interface StageHit {
-  readonly rollout: string;
-  readonly plan: Plan;
-  readonly stage: number;
-}
-
-/** Stages meant by NAME: exact stage names before flag names before unique beginnings. */
-function findStages(name: string, plans: readonly (readonly [string, Plan])[]): readonly StageHit[] {
-  const [scope, bare] = scopeOf(name);
-  const eligible = plans.filter(([rollout]) => scope === undefined || rollout === scope);
-  const hits = (find: (plan: Plan) => number): StageHit[] =>
-    eligible.map(([rollout, plan]) => ({ rollout, plan, stage: find(plan) })).filter((hit) => hit.stage >= 0);
-  const exact = hits((plan) => stageIndex(plan, bare));
-  if (exact.length > 0) return exact;
-  const flag = hits((plan) => stageOfFlag(plan, keyToName(plan, bare)));
-  if (flag.length > 0) return flag;
-  if (bare.length < 2) return [];
-  return eligible.flatMap(([rollout, plan]) =>
-    plan.stages.flatMap((stage, index) =>
-      stage.name.startsWith(bare) ? [{ rollout, plan, stage: index }] : [],
-    ),
-  );
-}
-
-/** `FEATURE_PARALLEL` means the flag whose key that is. */
-function keyToName(plan: Plan, name: string): string {
-  return Object.values(plan.flags).find((flag) => flag.key === name)?.name ?? name;
+/** A place in a live run, or among what could be started. */
+interface Anywhere extends Place {
+  readonly run?: Run;
 }
 
 function resolveEnable(parsed: Parsed, known: Known): Resolution {
   const [name] = parsed.words;
   if (name === undefined) return refuse("bad_value", "enable which stage? Usage: `/rollout enable STAGE`");
   const env = parsed.options.get("env");
-  const plans = [...known.catalogue].filter(([, plan]) => env === undefined || plan.environment === env);
-  const liveRuns = live(known);
-  const runOption = parsed.options.get("run");
-  const running = liveRuns.filter(
-    ({ state, plan }) =>
-      (env === undefined || plan.environment === env) && (runOption === undefined || state.run === runOption),
-  );
-  const inLive = running.flatMap((run) =>
-    findStages(name, [[run.state.rollout, run.plan]]).map((hit) => ({ ...hit, run })),
-  );
-  if (inLive.length === 1 && inLive[0] !== undefined) return enableInLive(inLive[0].run, inLive[0].stage);
-  const hits = inLive.length > 1 ? inLive : findStages(name, plans);
-  const [hit] = hits;
-  if (hit === undefined) return unknownStage("enable", name, plans);
-  if (hits.length > 1) return several(name, hits);
-  return { kind: "start", rollout: hit.rollout, stage: hit.stage, delayMs: 0 };
-}
-
-function unknownStage(
-  verb: "enable" | "rollback",
-  name: string,
-  plans: readonly (readonly [string, Plan])[],
-): Refusal {
-  const names = [
-    ...new Set(
-      plans.flatMap(([, plan]) => [...plan.stages.map((stage) => stage.name), ...Object.keys(plan.flags)]),
-    ),
-  ];
-  const near = nearest(name.toLowerCase(), names);
-  if (near === undefined)
+  const named = parsed.options.has("run") ? pickLive(parsed, known, undefined) : undefined;
+  if (named !== undefined && "kind" in named) return named;
+  if (named !== undefined && !isOpenRun(named.state))
     return refuse(
-      "unknown_stage",
-      `there is no stage or flag \`${shorten(name)}\`. Known: ${names.slice(0, 20).join(", ") || "none"}.`,
+      "not_live",
+      `${named.state.run} has ended (${named.state.phase}); without \`run=\` a new rollout begins.`,
     );
-  const offer: Offer = {
-    label: verb === "enable" ? `Enable ${near}` : `Roll back ${near}`,
-    command: `rollout ${verb} ${near}`,
-    confirm: verb === "enable" ? `Enable ${near}?` : `Take back ${near} and everything newer?`,
-  };
-  return refuse(
-    "unknown_stage",
-    `there is no stage or flag \`${shorten(name)}\`; did you mean \`${near}\`?`,
-    [offer],
-  );
-}
-
-function several(name: string, hits: readonly StageHit[]): Refusal {
-  const names = hits.map((hit) => `${hit.rollout}/${hit.plan.stages[hit.stage]?.name ?? ""}`);
-  return refuse(
-    "ambiguous",
-    `\`${shorten(name)}\` could be ${names.join(" or ")}. Say which: \`/rollout enable ${names[0] ?? ""}\``,
-  );
+  const running = named === undefined ? live(known) : [named];
+  const places: readonly Anywhere[] = [
+    ...running.map((run) => ({ rollout: run.state.rollout, plan: run.plan, run })),
+    ...(named === undefined ? [...known.catalogue].map(([rollout, plan]) => ({ rollout, plan })) : []),
+  ].filter(({ plan }) => env === undefined || plan.environment === env);
+  const all = findStages(name, places);
+  const inLive = all.filter((hit) => hit.run !== undefined);
+  const hits = inLive.length > 0 ? inLive : all;
+  const doing: Doing = { verb: "enable", rest: named === undefined ? [] : [`run=${named.state.run}`] };
+  const [hit] = hits;
+  if (hit === undefined) return unknownStage(doing, name, places);
+  if (hits.length > 1) return several(doing, name, hits);
+  return hit.run === undefined
+    ? { kind: "start", rollout: hit.rollout, stage: hit.stage, delayMs: 0 }
+    : enableInLive(hit.run, hit.stage);
 }
 
 function enableInLive(run: Run, stage: number): Resolution {
@@ -237,10 +186,15 @@ function resolveUnlock(parsed: Parsed, known: Known): Resolution {
   const [name] = parsed.words;
   if (name === undefined)
     return refuse("bad_value", 'unlock which stage or flag? Usage: `/rollout unlock STAGE because "..."`');
-  const locked = known.runs.filter(({ state }) => Object.keys(state.latched).length > 0);
-  const runOption = parsed.options.get("run");
+  const env = parsed.options.get("env");
+  const wanted = parsed.options.get("run");
+  const locked = known.runs.filter(
+    ({ plan, state }) =>
+      Object.keys(state.latched).length > 0 &&
+      (wanted === undefined || state.run === wanted || state.rollout === wanted) &&
+      (env === undefined || plan.environment === env),
+  );
   const hits = locked.flatMap((run) => {
-    if (runOption !== undefined && run.state.run !== runOption) return [];
     const flags = lockedFlags(run, name);
     return flags.length === 0 ? [] : [{ run, flags }];
   });
@@ -252,23 +206,26 @@ function resolveUnlock(parsed: Parsed, known: Known): Resolution {
       `\`${shorten(name)}\` is not locked. Locked now: ${flags.join(", ") || "nothing"}.`,
     );
   }
+  const owners = [...new Set(hits.map(({ run }) => run.state.rollout))];
+  if (owners.length > 1)
+    return refuse(
+      "ambiguous",
+      `\`${shorten(name)}\` is locked in ${owners.join(" and ")}. Say which: \`/rollout unlock ${owners[0] ?? ""}/${shorten(name)} because "..."\``,
+    );
   if (parsed.because === undefined) {
     return refuse(
       "missing_reason",
       `say why it is safe again: \`/rollout unlock ${shorten(name)} because "..."\``,
     );
   }
-  return {
-    kind: "ask",
-    run: hit.run.state.run,
-    ask: { kind: "unlock", flags: hit.flags, because: parsed.because },
-  };
+  const { run, flags } = hit;
+  return { kind: "ask", run: run.state.run, ask: { kind: "unlock", flags, because: parsed.because } };
 }
 
 function lockedFlags({ plan, state }: Run, name: string): readonly string[] {
   const [scope, bare] = scopeOf(name);
-  if (scope !== undefined && scope !== state.rollout) return [];
-  const index = stageIndex(plan, bare);
+  if (scope !== undefined && scope.toLowerCase() !== state.rollout) return [];
+  const index = stageIndex(plan, bare.toLowerCase());
   const stage = plan.stages[index];
   const flags = stage === undefined ? [keyToName(plan, bare)] : flagsOfStage(stage);
   return flags.filter((flag) => Object.hasOwn(state.latched, flag));
@@ -291,10 +248,17 @@ function pickLive(parsed: Parsed, known: Known, name: string | undefined): Run |
   const names = candidates.map(({ state }) => `${state.rollout} (${state.run})`);
   const offers = candidates.slice(0, 5).map(({ state }) => ({
     label: state.rollout,
-    command: `rollout ${parsed.spec.verb} ${parsed.words.join(" ")} run=${state.run}`.replace(/\s+/g, " "),
+    command: againFor(parsed, state.run),
     confirm: `${parsed.spec.verb} ${state.rollout} (${state.run})?`,
   }));
   return refuse("ambiguous", `several rollouts are live: ${names.join(", ")}. Which one?`, offers);
+}
+
+/** The same command once more, for one run. */
+function againFor({ spec, words, options, because }: Parsed, run: string): string {
+  const leaveOn = options.has("leave-on") ? ["--leave-on"] : [];
+  const reason = because === undefined ? [] : [`because ${because}`];
+  return ["rollout", spec.verb, ...words, `run=${run}`, ...leaveOn, ...reason].join(" ");
 }
 
 function resolveAsk(parsed: Parsed, known: Known): Resolution {
@@ -341,28 +305,35 @@ function resolveAsk(parsed: Parsed, known: Known): Resolution {
 /** How far a rollback goes, as typed: the newest stage, everything, down to a stage, or a stage with all that came after it. */
 type Reach = { readonly kind: "newest" | "all" } | { readonly kind: "to" | "with"; readonly stage: string };
 
-/** `rollback [ROLLOUT] [all | to STAGE | STAGE]`, in any sensible order of words. */
-function readReach(words: readonly string[]): Reach | Refusal {
-  const [first, second] = words;
+/** `rollback [ROLLOUT] [all | to STAGE | STAGE]`, in any sensible order of words; what is left over would be a rollout. */
+function readReach(words: readonly string[], known: Known): Reach | Refusal {
+  const [first, ...rest] = words;
   if (first === undefined) return { kind: "newest" };
-  if (first.toLowerCase() === "all" && second === undefined) return { kind: "all" };
-  if (first.toLowerCase() === "to") {
-    if (second === undefined)
-      return refuse("bad_value", "roll back to which stage? Usage: `/rollout rollback to STAGE`");
-    return { kind: "to", stage: second };
-  }
-  return { kind: "with", stage: first };
+  const to = first.toLowerCase() === "to";
+  const [stage, extra] = to ? rest : words;
+  if (stage === undefined)
+    return refuse("bad_value", "roll back to which stage? Usage: `/rollout rollback to STAGE`");
+  if (extra !== undefined) return unknownRollout(extra, known);
+  if (!to && first.toLowerCase() === "all") return { kind: "all" };
+  return { kind: to ? "to" : "with", stage };
 }
 
 function resolveRollback(parsed: Parsed, known: Known): Resolution {
-  const isRollout = (word: string): boolean =>
-    known.catalogue.has(word) || findRun(known.runs, word) !== undefined;
-  const owner = parsed.words.find(isRollout);
-  const reach = readReach(parsed.words.filter((word) => word !== owner));
+  const { words } = parsed;
+  const at = words.findIndex(
+    (word, index) =>
+      words[index - 1]?.toLowerCase() !== "to" &&
+      (known.catalogue.has(word) || findRun(known.runs, word) !== undefined),
+  );
+  const reach = readReach(
+    words.filter((_, index) => index !== at),
+    known,
+  );
   if (reach.kind === "refused") return reach;
-  const named = parsed.options.get("rollout") ?? owner;
-  const stageOwner = named === undefined && "stage" in reach ? ownerOf(reach.stage, known) : undefined;
-  const run = stageOwner ?? pickLive(parsed, known, named);
+  const named = parsed.options.get("rollout") ?? words[at];
+  const bare = named === undefined && !parsed.options.has("run");
+  const run =
+    (bare && "stage" in reach ? ownerOf(reach.stage, known) : undefined) ?? pickLive(parsed, known, named);
   if ("kind" in run) return run;
   const to = reachIndex(reach, run);
   if (typeof to === "object") return to;
@@ -374,16 +345,18 @@ function resolveRollback(parsed: Parsed, known: Known): Resolution {
 function reachIndex(reach: Reach, { plan, state }: Run): "newest" | number | Refusal {
   if (reach.kind === "newest") return "newest";
   if (!("stage" in reach)) return -1;
-  const plans = [[state.rollout, plan]] as const;
-  const [hit] = findStages(reach.stage, plans);
-  if (hit === undefined) return unknownStage("rollback", reach.stage, plans);
+  const places = [{ rollout: state.rollout, plan }];
+  const doing: Doing = { verb: reach.kind === "to" ? "rollback to" : "rollback", rest: [`run=${state.run}`] };
+  const hits = findStages(reach.stage, places);
+  const [hit] = hits;
+  if (hit === undefined) return unknownStage(doing, reach.stage, places);
+  if (hits.length > 1) return several(doing, reach.stage, hits);
   return reach.kind === "to" ? hit.stage : hit.stage - 1;
 }
 
 /** The only live run that has a stage or flag of this name. */
 function ownerOf(name: string, known: Known): Run | undefined {
-  const owners = live(known).filter(
-    ({ state, plan }) => findStages(name, [[state.rollout, plan]]).length > 0,
-  );
-  return owners.length === 1 ? owners[0] : undefined;
+  const places = live(known).map((run) => ({ rollout: run.state.rollout, plan: run.plan, run }));
+  const owners = new Set(findStages(name, places).map((hit) => hit.run));
+  return owners.size === 1 ? [...owners][0] : undefined;
 }

@@ -12,7 +12,6 @@ import {
   eventAt,
   firstAfter,
   line,
-  type Part,
   type Told,
 } from "./told.ts";
 import { holdInWords } from "./words.ts";
@@ -185,11 +184,4 @@ function holdAlert(told: Told, seq: number): Alert | undefined {
     offers: open ? offersOf(plan, state) : [],
     summary: `${plan.rollout} is held (${holdInWords(reason)}): ${detail}.`,
   };
-}
-
-/** An alert as lines of text, for a terminal; `clock` writes an instant. */
-export function alertLines(alert: Alert, clock: (wall: number) => string): readonly string[] {
-  const text = (parts: readonly Part[]): string =>
-    parts.map((part) => (typeof part === "string" ? part : clock(part.wall))).join("");
-  return [alert.title, ...alert.lines.map((one) => `${one.label.padEnd(6)} ${text(one.parts)}`)];
 }

@@ -1,5 +1,5 @@
 /** What people may do to a rollout: each verb becomes events, a note that it is done already, or a refusal with a reason code. */
-import { type Actor, formatActor, type RolloutEvent } from "../event.ts";
+import { type Actor, formatActor, type RolloutEvent, SELF_ENDING } from "../event.ts";
 import { flagsOfStage, leastSoakMs, type Plan } from "../plan.ts";
 import { type Offer, type Refusal, refuse } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
@@ -216,7 +216,7 @@ function onSetEnd(plan: Plan, state: State, end: number, by: Actor): Outcome {
 function onResume(plan: Plan, state: State, by: Actor, world: World): Outcome {
   if (state.phase !== "walking")
     return refuse("rolling_back", `${state.rollout} is going back; it cannot be resumed now.`);
-  const mine = state.holds.filter((hold) => hold.reason !== "blind" && hold.reason !== "expectation");
+  const mine = state.holds.filter((hold) => !SELF_ENDING.has(hold.reason));
   if (mine.length === 0) {
     const [hold] = state.holds;
     if (hold === undefined) return already(`${state.rollout} is not held.`);

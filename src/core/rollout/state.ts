@@ -2,7 +2,7 @@
 import type { Actor, Cause, Flip, HoldReason } from "../event.ts";
 import type { FlagSetting, Guard, Plan, Stage, Substage } from "../plan.ts";
 import { leastSoakMs } from "../plan.ts";
-import { OFF, type Setting, sameSetting } from "../setting.ts";
+import { OFF, type Setting } from "../setting.ts";
 import type { Verdict, VerdictReason } from "../verdict.ts";
 
 /** `walking`, `rolling_back` and `looking` are live; `stuck` is a quarantined run that still honours a rollback. */
@@ -274,14 +274,4 @@ export function takenBack(state: State): readonly FlipState[] {
 
 export function hasHold(state: State, reason: HoldReason): boolean {
   return state.holds.some((hold) => hold.reason === reason);
-}
-
-/** Whether anything this run turned on is still meant to be on. */
-export function hasAnythingOn(plan: Plan, state: State): boolean {
-  return newestUndoable(plan, state) >= 0;
-}
-
-/** Whether `setting` is as far back as the flag goes. */
-export function isSafe(plan: Plan, state: State, flag: string, setting: Setting): boolean {
-  return sameSetting(setting, plan.flags[flag]?.safe ?? state.recorded[flag] ?? OFF);
 }
