@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: start Belay, check a folder of files, and speak to a running Belay without Slack. */
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { loadFolder } from "./adapters/files/folder.ts";
@@ -69,6 +70,11 @@ async function start(dir: string | undefined, flags: StartFlags): Promise<void> 
 
 async function check(dir: string, flags: { readonly overlay?: string }): Promise<void> {
   const overlay = flags.overlay === undefined ? {} : { overlay: resolve(flags.overlay) };
+  if (!existsSync(resolve(dir)))
+    fail(
+      `there is no folder ${resolve(dir)}. Belay reads flags/, schedules/ and runbooks/ below the folder you name.`,
+      1,
+    );
   const { plans, problems } = await loadFolder(resolve(dir), overlay);
   for (const problem of problems) out(formatProblem(problem));
   for (const plan of plans.values()) out(boundLine(plan));
@@ -174,9 +180,11 @@ function positive(text: string): number {
 }
 
 function program(): Command {
-  const belay = new Command("belay").description(
-    "Rolls feature flags out in stages, watches Prometheus, and takes them back when production gets worse.",
-  );
+  const belay = new Command("belay")
+    .description(
+      "Rolls feature flags out in stages, watches Prometheus, and takes them back when production gets worse.",
+    )
+    .showHelpAfterError("`belay help` lists the commands; nothing was done.");
   belay
     .command("start")
     .description(

@@ -3,7 +3,7 @@ import type { Actor, RolloutEvent } from "./event.ts";
 import { claimOf, flagsOfStage, type Plan } from "./plan.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import type { Reading } from "./rollout/desired.ts";
-import { isLive, isUndoable, stageAt } from "./rollout/state.ts";
+import { isLive, isUndoable, newestStage, stageAt } from "./rollout/state.ts";
 import { formatSetting, type Setting } from "./setting.ts";
 import type { Run } from "./target.ts";
 import type { Now } from "./time.ts";
@@ -38,18 +38,7 @@ export function decideStart(
   const flags = allFlags(plan);
   const conflict = ownerConflict(plan, flags, runs);
   if (conflict !== undefined) return conflict;
-  const locked = lockedElsewhere(
-    plan,
-    [
-      ...new Set(
-        plan.stages
-          .slice(first, end + 1)
-          .filter(isUndoable)
-          .flatMap(flagsOfStage),
-      ),
-    ],
-    runs,
-  );
+  const locked = lockedElsewhere(plan, first, end, runs);
   if (locked !== undefined) return locked;
   const recorded: Record<string, Setting> = {};
   for (const flag of flags) {
@@ -87,9 +76,10 @@ function reach(
   if (stage === undefined)
     return { first: 0, end: last, note: `${plan.rollout} starts at ${stageAt(plan, 0).name}.` };
   const { name } = stageAt(plan, stage);
-  const missing = flagsOfStage(stageAt(plan, stage))
+  const own = flagsOfStage(stageAt(plan, stage));
+  const missing = own
     .flatMap((flag) => plan.flags[flag]?.requires ?? [])
-    .filter((required) => !isOn(readings[required]));
+    .filter((required) => !own.includes(required) && !isOn(readings[required]));
   if (missing.length === 0 || !isUndoable(stageAt(plan, stage)))
     return { first: stage, end: stage, note: `${name} starts alone, now.` };
   const before = plan.stages.slice(0, stage).map((one) => one.name);
@@ -100,7 +90,7 @@ function reach(
   return {
     first: 0,
     end: stage,
-    note: `${name} requires what is not on yet (${off.join(", ")}). First: ${before.join(", ")}; then ${name}.`,
+    note: `${name} requires what is not on yet (${off.join(", ")}). ${before.length === 0 ? `It starts when that is on.` : `First: ${before.join(", ")}; then ${name}.`}`,
   };
 }
 
@@ -131,8 +121,16 @@ export function claimsOf({ plan }: Run): readonly string[] {
   return allFlags(plan).map((flag) => claimOf(plan, flag));
 }
 
-function lockedElsewhere(plan: Plan, flags: readonly string[], runs: readonly Run[]): Refusal | undefined {
-  for (const flag of flags) {
+/** Refuses a live run a further end when a stage that it has not begun sets a flag that another run locked. */
+export function decideFurther({ plan, state }: Run, end: number, runs: readonly Run[]): Refusal | undefined {
+  const others = runs.filter((other) => other.state.run !== state.run);
+  return lockedElsewhere(plan, Math.max(state.first, newestStage(state) + 1), end, others);
+}
+
+/** The first flag that a stage from `first` to `end` would turn on although a run's rollback locked it. */
+function lockedElsewhere(plan: Plan, first: number, end: number, runs: readonly Run[]): Refusal | undefined {
+  const stages = plan.stages.slice(first, end + 1).filter(isUndoable);
+  for (const flag of new Set(stages.flatMap(flagsOfStage))) {
     const claim = claimOf(plan, flag);
     for (const { plan: other, state } of runs) {
       const latch = Object.entries(state.latched).find(([name]) => claimOf(other, name) === claim);

@@ -167,19 +167,22 @@ function enableInLive(run: Run, stage: number): Resolution {
   const { state, plan } = run;
   const name = plan.stages[stage]?.name ?? "";
   if (isBegun(state.stages[stage])) {
-    const at = state.stages[stage];
-    const status =
-      at?.status === "soaking"
-        ? "is on and soaking"
-        : at?.status === "enabling"
-          ? "is being turned on"
-          : "is on, its soak passed";
-    return { kind: "settled", run: state.run, note: `${name} ${status} in ${state.rollout} (${state.run}).` };
+    const note = `${name} ${statusOf(run, stage)} in ${state.rollout} (${state.run}).`;
+    return { kind: "settled", run: state.run, note };
   }
   if (state.approval?.stage === stage && state.approval.approvedBy === undefined) {
     return { kind: "settled", run: state.run, note: `${name} waits for approval by ${state.approval.from}.` };
   }
   return { kind: "ask", run: state.run, ask: { kind: "set_end", end: stage } };
+}
+
+/** How a begun stage stands, as the end of a clause. */
+function statusOf({ plan, state }: Run, stage: number): string {
+  const status = state.stages[stage]?.status;
+  if (plan.stages[stage]?.review !== undefined)
+    return status === "passed" ? "is signed off" : "is open and waits for its sign-off";
+  if (status === "enabling") return "is being turned on";
+  return status === "soaking" ? "is on and soaking" : "is on, its soak passed";
 }
 
 function resolveUnlock(parsed: Parsed, known: Known): Resolution {

@@ -1,7 +1,7 @@
 /** Commands: from accepted text to an answer. Reads are answered at once; changes go through the run's mailbox and are answered in the same commit. */
 import { type Parsed, parseCommand } from "../core/command.ts";
 import { type Actor, formatActor } from "../core/event.ts";
-import { decideStart } from "../core/gate.ts";
+import { decideFurther, decideStart } from "../core/gate.ts";
 import type { Plan } from "../core/plan.ts";
 import { type Offer, type Refusal, refuse } from "../core/refusal.ts";
 import { cardOf } from "../core/report/card.ts";
@@ -192,6 +192,11 @@ export class Commands {
     const runner = this.#runner(resolution.run);
     if (runner === undefined)
       return this.#refuse(intake, refuse("not_live", `${resolution.run} is not live.`));
+    if (resolution.ask.kind === "set_end") {
+      const run = { plan: runner.plan, state: runner.state() };
+      const locked = decideFurther(run, resolution.ask.end, this.#known().runs);
+      if (locked !== undefined) return this.#refuse(intake, locked);
+    }
     const asker: Asker = { actor: intake.actor, ...this.#deps.mayOf(intake.actor) };
     const answerOf = (outcome: Outcome): CommandAnswer => outcomeAnswer(outcome, runner.id);
     const outcome = await runner.ask(resolution.ask, asker, intake.key, (one) =>

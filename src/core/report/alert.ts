@@ -5,15 +5,7 @@ import { isLive, isOpenRun } from "../rollout/state.ts";
 import { formatSetting } from "../setting.ts";
 import { type Card, cardOf, offersOf } from "./card.ts";
 import { rollbackAlert } from "./rollback-alert.ts";
-import {
-  type Alert,
-  type AlertKind,
-  type AlertLine,
-  eventAt,
-  firstAfter,
-  line,
-  type Told,
-} from "./told.ts";
+import { type Alert, type AlertKind, type AlertLine, eventAt, firstAfter, line, type Told } from "./told.ts";
 import { holdInWords } from "./words.ts";
 
 /** The alert about the event that messages know by the number `seq`, as things stand now; undefined when that event is not of this kind. */
