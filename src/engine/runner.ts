@@ -62,6 +62,8 @@ export class Runner {
   #stopped = false;
   #queued = false;
   #asking = false;
+  /** What was missed is still being fetched: nothing is decided on half of it, but a rollback goes on. */
+  #isCatchingUp = false;
 
   constructor(deps: RunnerDeps) {
     this.id = deps.state.run;
@@ -114,15 +116,21 @@ export class Runner {
     return this.#mailbox.run(() => this.#settle(ask, asker, intake, answer));
   }
 
-  /** Watches until the run ends; after a restart, judges what was missed first. */
+  /** Watches until the run ends. After a restart it judges what was missed before anything else is decided; flags that are to go back do not wait. */
   async run(missed?: Missed): Promise<void> {
+    this.#isCatchingUp = missed !== undefined;
+    await Promise.all([this.#reconcile.run(), this.#watch(missed)]);
+  }
+
+  async #watch(missed: Missed | undefined): Promise<void> {
     if (missed !== undefined) {
       await Promise.all([this.#measure.backfill(missed), this.#reconcile.readNow()]);
+      this.#isCatchingUp = false;
       await this.#mailbox.run(() => this.#step());
     }
     if (this.#stopped) return;
     this.#poke();
-    await Promise.all([this.#measure.run(), this.#reconcile.run(), this.#tickLoop()]);
+    await Promise.all([this.#measure.run(), this.#tickLoop()]);
   }
 
   stop(): void {
@@ -153,10 +161,11 @@ export class Runner {
     if (!this.#keeper.isFlushed()) await this.#keeper.commit([], []);
     if (this.state().revision !== before) this.#bell.ring();
     if (!isOpenRun(this.state()) && this.#keeper.isFlushed()) this.stop();
-    else this.#askIfLacking();
+    else if (!this.#isCatchingUp) this.#askIfLacking();
   }
 
   #decideTick(): readonly RolloutEvent[] {
+    if (this.#isCatchingUp && this.state().phase !== "rolling_back") return [];
     try {
       return onTick(this.plan, this.state(), this.world(), this.#deps.clock.now());
     } catch (error) {

@@ -1,8 +1,9 @@
 /** Going forward step by step: planned times, soaks, percentages, values, baselines, approvals, reviews, forward hours, expectations. */
 import { describe, expect, it } from "vitest";
 import type { Plan } from "../../src/core/plan.ts";
+import { evolve } from "../../src/core/rollout/evolve.ts";
 import { nextForward } from "../../src/core/rollout/forward.ts";
-import { plannedAt } from "../../src/core/rollout/state.ts";
+import { plannedAt, type State } from "../../src/core/rollout/state.ts";
 import { formatSetting, OFF, ON } from "../../src/core/setting.ts";
 import { DAY, HOUR, MINUTE, parseForwardWindow, SECOND } from "../../src/core/time.ts";
 import {
@@ -580,6 +581,21 @@ describe("a guard that belongs to the next stage only", () => {
       expect(begun(walk)["b"]).toBeLessThanOrEqual(14);
     },
   );
+});
+
+describe("after a restart", () => {
+  it("what was fetched for the time before is history: every guard is asked anew, however young it is", () => {
+    const walk = new Walk(planOf()).start();
+    const { seq } = walk.until("stage_started");
+    const before = walk.log
+      .filter((one) => one.seq < seq)
+      .reduce<State | undefined>((folded, one) => evolve(walk.plan, folded, one), undefined);
+    const world = walk.world();
+    const next = (since: number) =>
+      before === undefined ? undefined : nextForward(walk.plan, before, { ...world, since }, walk.now()).kind;
+    expect(next(world.since)).toBe("go");
+    expect(next(walk.steady + 1)).toBe("ask");
+  });
 });
 
 describe("what a flip needs to count", () => {

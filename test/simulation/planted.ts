@@ -40,7 +40,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "a stage starts on old evidence",
     file: "src/core/rollout/forward.ts",
-    find: "if (now.steady - judgement.at > plan.queryTimeoutMs) stale = true;",
+    find: "if (isHistory || now.steady - judgement.at > plan.queryTimeoutMs) stale = true;",
     replace: "",
   },
   {
@@ -94,12 +94,13 @@ export const BUGS: readonly Bug[] = [
   {
     name: "a rollback is believed without a read",
     file: "src/core/rollout/backward.ts",
-    find: "if (storeShows(world, flip.flag, flip.to, at)) events.push",
-    replace: "if (at >= 0) events.push",
+    find: "if (storeShows(world, flip.flag, flip.to, at))\n      events.push",
+    replace: "if (at >= 0)\n      events.push",
   },
   {
     name: "a flag that comes back is left on",
     file: "src/core/rollout/backward.ts",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder belongs to the source that is changed.
     find: "if (intent !== undefined) return intent.startsWith(`${state.run}.`);\n  return readAt",
     replace: "return intent === 'never' && readAt",
   },

@@ -205,8 +205,9 @@ export function guardsBefore(plan: Plan, state: State, index: number): readonly 
 }
 
 /**
- * Undefined when every guard passed just now and every flag of the stage was read just now; otherwise what is lacking. A guard of the stage
- * alone is not polled yet: its bad answer stands for one interval, then it is asked again.
+ * Undefined when every guard passed just now and every flag of the stage was read just now; otherwise what is lacking. What was fetched for the
+ * time before this process is history, however young. A guard of the stage alone is not polled yet: its bad answer stands for one interval, then
+ * it is asked again.
  */
 function freshEvidence(plan: Plan, state: State, world: World, now: Now, index: number): Next | undefined {
   let stale = false;
@@ -217,7 +218,8 @@ function freshEvidence(plan: Plan, state: State, world: World, now: Now, index: 
     if (judgement.reason === "not_asked" || outlived) stale = true;
     else if (judgement.verdict !== "pass")
       return wait(blames(judgement), `${guard.name}: ${judgement.detail ?? judgement.verdict}`);
-    if (now.steady - judgement.at > plan.queryTimeoutMs) stale = true;
+    const isHistory = judgement.at < world.since;
+    if (isHistory || now.steady - judgement.at > plan.queryTimeoutMs) stale = true;
   }
   for (const flag of flagsOfStage(stageAt(plan, index))) {
     const reading = world.readings[flag];
