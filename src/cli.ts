@@ -127,7 +127,12 @@ async function doCommand(words: readonly string[], flags: DoFlags): Promise<void
 function doorsOf(config: Config): readonly Door[] {
   const local: Door = { kind: "socket", path: join(config.stateDir, "belay.sock") };
   const { url, token } = config;
-  return url !== undefined && token !== undefined ? [{ kind: "url", url, token }, local] : [local];
+  if (url === undefined) return [local];
+  if (token !== undefined) return [{ kind: "url", url, token }, local];
+  fail(
+    `BELAY_URL says to ask the Belay at ${url}, but BELAY_TOKEN (or BELAY_TOKEN_FILE) is missing. Nothing changed.`,
+    2,
+  );
 }
 
 async function alone(

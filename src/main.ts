@@ -105,6 +105,7 @@ class Composition implements Belay {
   readonly #opened: Opened;
   readonly #slack: Slack | undefined;
   #plans: ReadonlyMap<string, Plan> = new Map();
+  #mistakes: readonly string[] = [];
   #http: HttpServer | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -123,6 +124,7 @@ class Composition implements Belay {
       spool: openSpool(join(state.path, "spool.jsonl"), log),
       chat: this.#chat(),
       plans: this.plans,
+      mistakes: () => this.#mistakes,
       connect: (plan) => connections.connect(plan),
       mayOf: (actor) => mayOf(config, actor),
       defaultChannel: config.defaultChannel,
@@ -264,8 +266,8 @@ class Composition implements Belay {
       if (file.provider.kind !== "file") continue;
       await seedFileStore(file.provider.path ?? embeddedPath(state.path), Object.values(flags));
     }
-    const hasErrors = loaded.problems.some((problem) => problem.level === "error");
-    this.#plans = hasErrors ? new Map([...this.#plans, ...loaded.plans]) : loaded.plans;
+    this.#mistakes = loaded.problems.filter((problem) => problem.level === "error").map(formatProblem);
+    this.#plans = this.#mistakes.length > 0 ? new Map([...this.#plans, ...loaded.plans]) : loaded.plans;
   }
 
   #count(run: State, events: readonly Recorded[]): void {

@@ -239,12 +239,13 @@ export function parseCommand(text: string, noun?: Noun): Parsed | Refusal {
   if (text.length > LONGEST)
     return refuse(
       "too_long",
-      `that message has ${text.length} characters; a command has at most ${LONGEST}.`,
+      `that message has ${text.length} characters; a command has at most ${LONGEST}. Shorten it.`,
     );
   const clean = normalise(text);
   const { head, because } = cutReason(clean);
   const words = split(head);
-  if (words === undefined) return refuse("bad_value", "a quote is opened and not closed.");
+  if (words === undefined)
+    return refuse("bad_value", "a quote is opened and not closed. Close it, or leave the quotes out.");
   const [named, rest] = takeNoun(words, noun);
   const [verb = "help", ...tail] = rest;
   const spec =

@@ -116,7 +116,10 @@ function resolveStart(parsed: Parsed, known: Known, now: Now): Resolution {
   if (plan === undefined) return unknownRollout(name, known);
   const env = parsed.options.get("env");
   if (env !== undefined && env !== plan.environment)
-    return refuse("bad_value", `${name} is a rollout for ${plan.environment}, not ${shorten(env)}.`);
+    return refuse(
+      "bad_value",
+      `${name} is a rollout for ${plan.environment}, not ${shorten(env)}; leave \`env=\` out to mean that.`,
+    );
   const at = parsed.options.get("at");
   if (at === undefined) return { kind: "start", rollout: name, delayMs: 0 };
   const zone = plan.forward?.zone ?? known.zone;
@@ -246,7 +249,8 @@ function pickLive(parsed: Parsed, known: Known, name: string | undefined): Run |
     return unknownRollout(wanted, known);
   }
   const [only, ...others] = candidates;
-  if (only === undefined) return refuse("not_live", "no rollout is live.", []);
+  if (only === undefined)
+    return refuse("not_live", "no rollout is live. `/rollout list` shows what there is.", []);
   if (others.length === 0) return only;
   const names = candidates.map(({ state }) => `${state.rollout} (${state.run})`);
   const offers = candidates.slice(0, 5).map(({ state }) => ({

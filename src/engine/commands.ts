@@ -3,7 +3,7 @@ import { type Parsed, parseCommand } from "../core/command.ts";
 import { type Actor, formatActor } from "../core/event.ts";
 import { decideFurther, decideStart } from "../core/gate.ts";
 import type { Plan } from "../core/plan.ts";
-import { type Offer, type Refusal, refuse } from "../core/refusal.ts";
+import { type Refusal, refuse } from "../core/refusal.ts";
 import { cardOf } from "../core/report/card.ts";
 import {
   cardLines,
@@ -18,6 +18,7 @@ import type { Asker, Outcome } from "../core/rollout/people.ts";
 import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { type Known, type Resolution, type Run, resolve } from "../core/target.ts";
 import { MINUTE } from "../core/time.ts";
+import { mistakeLines, outcomeAnswer, refusalAnswer, said, sentenceCase, whoIs } from "./answers.ts";
 import { beginning } from "./keeper.ts";
 import {
   type Clock,
@@ -44,6 +45,7 @@ export interface CommandsDeps {
   readonly log: Log;
   readonly zone: string;
   readonly plans: () => ReadonlyMap<string, Plan>;
+  readonly mistakes: () => readonly string[];
   readonly connect: (plan: Plan) => Service;
   readonly runners: () => readonly Runner[];
   readonly view: (run: string) => Promise<RunView | undefined>;
@@ -162,7 +164,7 @@ export class Commands {
   async #act(intake: Intake, parsed: Parsed, resolution: Resolution): Promise<CommandAnswer> {
     switch (resolution.kind) {
       case "refused":
-        return this.#refuse(intake, resolution);
+        return this.#reply(intake, refusalAnswer(resolution, this.#deps.mistakes()));
       case "settled": {
         const by = this.#runner(resolution.run)?.state().startedBy;
         const text = by === undefined ? resolution.note : `${resolution.note} Begun by ${formatActor(by)}.`;
@@ -304,7 +306,10 @@ export class Commands {
       case "whoami":
         return said(whoIs(actor, this.#deps.mayOf(actor)), []);
       case "list":
-        return said("Rollouts:", listLines(this.#deps.plans(), this.#known().runs));
+        return said("Rollouts:", [
+          ...listLines(this.#deps.plans(), this.#known().runs),
+          ...mistakeLines(this.#deps.mistakes()),
+        ]);
       case "plan": {
         const plan = this.#deps.plans().get(resolution.rollout ?? "");
         return plan === undefined
@@ -343,51 +348,4 @@ export class Commands {
     const card = cardOf(view);
     return said(`${title}:`, cardLines(card, zone), state.run, card.offers);
   }
-}
-
-function said(
-  text: string,
-  lines: readonly string[],
-  run?: string,
-  offers: readonly Offer[] = [],
-): CommandAnswer {
-  return { ok: true, code: "shown", text, lines, offers, ...(run === undefined ? {} : { run }) };
-}
-
-function whoIs(actor: Actor, may: Omit<Asker, "actor">): string {
-  const groups = may.groups.length === 0 ? "no approver group" : may.groups.join(", ");
-  return `You are ${formatActor(actor)}: ${may.operator ? "operator" : "viewer (hold and rollback are open to you)"}, in ${groups}.`;
-}
-
-function refusalAnswer(refusal: Refusal): CommandAnswer {
-  const sentence = refusal.message.charAt(0).toUpperCase() + refusal.message.slice(1);
-  return {
-    ok: false,
-    code: refusal.code,
-    text: `${sentence} Nothing changed.`,
-    lines: [],
-    offers: refusal.offers,
-  };
-}
-
-function outcomeAnswer(outcome: Outcome, run: string): CommandAnswer {
-  switch (outcome.kind) {
-    case "refused":
-      return { ...refusalAnswer(outcome), run };
-    case "already":
-      return {
-        ok: true,
-        code: "already",
-        text: sentenceCase(outcome.note),
-        lines: [],
-        offers: outcome.offers,
-        run,
-      };
-    case "events":
-      return { ok: true, code: "done", text: outcome.note, lines: [], offers: [], run };
-  }
-}
-
-function sentenceCase(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -48,6 +48,8 @@ export interface EngineDeps {
   readonly chat: Chat;
   /** Loaded rollouts by name; may change when files are loaded again. */
   readonly plans: () => ReadonlyMap<string, Plan>;
+  /** What is wrong with files that could not be loaded as they stand, each with its place; none when not given. */
+  readonly mistakes?: () => readonly string[];
   /** The outside of a plan's flags file. Called once per run. */
   readonly connect: (plan: Plan) => Service;
   readonly mayOf: (actor: Actor) => Omit<Asker, "actor">;
@@ -93,6 +95,7 @@ export class Engine {
     });
     this.#commands = new Commands({
       ...this.#deps,
+      mistakes: deps.mistakes ?? (() => []),
       runners: () => [...this.#runners.values()],
       view,
       adopt: (stored, readings) => this.#begin(stored, readings),

@@ -1,108 +1,11 @@
 /** What each verb does in each phase, to whom, and with which reason code: one table for all of them. */
 import { describe, expect, it } from "vitest";
-import type { Plan } from "../../src/core/plan.ts";
 import { type Ask, type Asker, type Outcome, onAsk } from "../../src/core/rollout/people.ts";
 import { ON } from "../../src/core/setting.ts";
-import { HOUR, MINUTE } from "../../src/core/time.ts";
-import { ANA, BEN, baseline, operator, planOf, review, stage, viewer } from "../support/plans.ts";
+import { MINUTE } from "../../src/core/time.ts";
+import { ANA, BEN, baseline, operator, planOf, stage, viewer } from "../support/plans.ts";
+import { SITUATIONS, type Situation } from "./situations.ts";
 import { Walk } from "./walk.ts";
-
-function until(walk: Walk, index: number): Walk {
-  while (walk.state.stages[index]?.status !== "soaking") walk.until("stage_enabled");
-  return walk;
-}
-
-const approved: Partial<Plan> = {
-  stages: [stage("a", 0), stage("b", 10 * MINUTE, { approval: { from: "leads" } }), stage("c", HOUR)],
-};
-
-/** One walk for each situation that a rollout can be in. */
-const SITUATIONS = {
-  scheduled: () => new Walk(planOf()).start({ delayMs: HOUR }),
-  enabling: () => {
-    const walk = new Walk(planOf());
-    walk.view = "silent";
-    return walk.start();
-  },
-  soaking: () => until(new Walk(planOf()).start(), 1),
-  waiting: () => {
-    const walk = new Walk(
-      planOf({ stages: [stage("a", 0, {}, MINUTE), stage("b", HOUR), stage("c", 2 * HOUR)] }),
-    ).start();
-    walk.until("soak_passed");
-    return walk;
-  },
-  held: () => {
-    const walk = until(new Walk(planOf()).start(), 1);
-    walk.ask({ kind: "hold", because: "lunch" });
-    return walk;
-  },
-  blind: () => {
-    const walk = until(new Walk(planOf()).start(), 1);
-    walk.says.set("failures", "nan");
-    walk.until("held");
-    return walk;
-  },
-  approval: () => {
-    const walk = new Walk(planOf(approved)).start();
-    walk.until("approval_requested");
-    return walk;
-  },
-  asking: () =>
-    new Walk(planOf({ stages: [baseline(0, ["a", "b", "c"]), stage("a", HOUR), stage("b", 2 * HOUR)] }), {
-      b: ON,
-    }).start(),
-  review: () => {
-    const walk = new Walk(planOf({ stages: [stage("a", 0), review(20 * MINUTE), stage("b", HOUR)] })).start();
-    walk.until("review_opened");
-    return walk;
-  },
-  going_back: () => {
-    const walk = until(new Walk(planOf()).start(), 1);
-    walk.shop.takes = false;
-    walk.ask({ kind: "rollback", to: "newest" });
-    return walk;
-  },
-  looking: () => {
-    const walk = until(new Walk(planOf()).start(), 1);
-    walk.ask({ kind: "rollback", to: "newest" });
-    walk.until("rollback_confirmed");
-    return walk;
-  },
-  locked: () => {
-    const walk = until(new Walk(planOf()).start(), 1);
-    walk.ask({ kind: "rollback", to: "newest" });
-    walk.until("recovered");
-    return walk;
-  },
-  not_cause: () => {
-    const walk = until(new Walk(planOf()).start(), 1);
-    walk.says.set("failures", 0.5);
-    walk.until("look_failed");
-    return walk;
-  },
-  completed: () => {
-    const walk = new Walk(planOf()).start();
-    walk.until("completed");
-    return walk;
-  },
-  stopped: () => {
-    const walk = until(new Walk(planOf()).start(), 1);
-    walk.ask({ kind: "stop", confirmed: true });
-    return walk;
-  },
-  rolled_back: () => {
-    const walk = until(new Walk(planOf()).start(), 1);
-    walk.ask({ kind: "rollback", to: -1 });
-    walk.until("rolled_back");
-    return walk;
-  },
-  stuck: () => {
-    const walk = until(new Walk(planOf()).start(), 1);
-    walk.commit([{ kind: "quarantined", error: "x" }]);
-    return walk;
-  },
-} as const satisfies Record<string, () => Walk>;
 
 const LEAD: Asker = operator(BEN, "leads");
 const VERBS: Readonly<Record<string, readonly [Ask, Asker]>> = {
@@ -128,8 +31,6 @@ function shown(outcome: Outcome): string {
     .filter((kind) => kind !== "soak_progress")
     .join("+");
 }
-type Situation = keyof typeof SITUATIONS;
-
 /** For each verb: what comes of it, and where. Every situation stands in exactly one line of each verb. */
 const TABLE: readonly (readonly [keyof typeof VERBS & string, string, string])[] = [
   ["enable c", "already", "scheduled enabling soaking waiting approval asking review"],
@@ -316,6 +217,21 @@ describe("words", () => {
     expect(walk.ask({ kind: "set_end", end: 0 })).toMatchObject({
       code: "stage_order",
       message: "demo (r-1) began at b; a comes before it. Stop this run first, then enable a.",
+    });
+  });
+
+  it("a resume before the unlock names the stage that was rolled back, not the baseline that sets its flag too", () => {
+    const walk = new Walk(
+      planOf({ stages: [baseline(0, ["a", "b", "c"], MINUTE), stage("a", MINUTE), stage("b", 20 * MINUTE)] }),
+    ).start();
+    walk.until("stage_enabled");
+    while (walk.state.stages[2]?.status !== "soaking") walk.until("stage_enabled");
+    walk.ask({ kind: "rollback", to: "newest", because: "pool" });
+    walk.until("recovered");
+    const outcome = walk.ask({ kind: "resume" });
+    expect(outcome).toMatchObject({
+      code: "latched",
+      message: expect.stringMatching(/^b was rolled back \(pool\).*`\/rollout unlock b because/),
     });
   });
 

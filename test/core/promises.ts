@@ -237,6 +237,14 @@ function isPrefix(plan: Plan, state: State): void {
       if (begun[earlier] !== true)
         broken("prefix", `stage ${index} is begun, ${earlier} is ${state.stages[earlier]?.status}`);
   }
+  for (const [name, flip] of Object.entries(state.flips)) {
+    if (flip.direction === "backward" || state.overridden[name] !== undefined) continue;
+    if (!flagsOn(plan, state).includes(name))
+      broken(
+        "prefix",
+        `${name} is meant to be ${formatSetting(flip.flip.to)}, and no begun stage turns it on`,
+      );
+  }
 }
 
 function survivesJson(state: State): void {

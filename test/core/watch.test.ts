@@ -61,7 +61,7 @@ describe("a person's hold", () => {
     walk.ask({ kind: "hold", because: "lunch" }, viewer(BEN));
     expect(walk.ask({ kind: "hold" })).toMatchObject({
       kind: "already",
-      note: "demo is already held by a person: lunch.",
+      note: "demo is already held by @ben: lunch.",
     });
     expect(walk.kinds().filter((kind) => kind === "held")).toHaveLength(1);
   });

@@ -135,7 +135,11 @@ function appOf(options: HttpOptions, isAllowed: (authorization: string | undefin
   });
   app.post(
     "/v1/do",
-    bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => c.json({ error: "the command is too long" }, 413) }),
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: (c) =>
+        c.json({ error: `the command is too long: at most ${MAX_BODY_BYTES / 1024} KiB are taken` }, 413),
+    }),
     async (c) => {
       const body: unknown = await c.req.json().catch(() => undefined);
       const parsed = commandSchema.safeParse(body);

@@ -1,11 +1,20 @@
 /** The messages that must notify: rollbacks, approvals, reviews, pages and holds, as one model each; edited as things move on. */
-import { formatActor } from "../event.ts";
+import { formatActor, type Recorded, type RolloutEvent } from "../event.ts";
 import type { Offer } from "../refusal.ts";
 import { isLive, isOpenRun } from "../rollout/state.ts";
 import { formatSetting } from "../setting.ts";
 import { type Card, cardOf, offersOf } from "./card.ts";
 import { rollbackAlert } from "./rollback-alert.ts";
-import { type Alert, type AlertKind, type AlertLine, eventAt, firstAfter, line, type Told } from "./told.ts";
+import {
+  type Alert,
+  type AlertKind,
+  type AlertLine,
+  eventAt,
+  firstAfter,
+  line,
+  type Of,
+  type Told,
+} from "./told.ts";
 import { holdInWords } from "./words.ts";
 
 /** The alert about the event that messages know by the number `seq`, as things stand now; undefined when that event is not of this kind. */
@@ -31,6 +40,18 @@ function figuresLine(card: Card): readonly AlertLine[] {
   return [line("Evidence", card.figures.map((figure) => `${figure.guard} ${figure.text}`).join(" · "))];
 }
 
+/** The event that answers `asked`, unless one of these came first and closed it. */
+function answerTo<K extends RolloutEvent["kind"]>(
+  told: Told,
+  asked: Recorded,
+  kind: K,
+  closedBy: readonly RolloutEvent["kind"][],
+): (Recorded & { readonly event: Of<K> }) | undefined {
+  const answer = firstAfter(told, asked, kind);
+  const closed = told.events.find((one) => one.seq > asked.seq && closedBy.includes(one.event.kind));
+  return closed !== undefined && answer !== undefined && closed.seq < answer.seq ? undefined : answer;
+}
+
 function approvalAlert(told: Told, seq: number): Alert | undefined {
   const asked = eventAt(told, seq, "approval_requested");
   if (asked === undefined) return undefined;
@@ -42,13 +63,17 @@ function approvalAlert(told: Told, seq: number): Alert | undefined {
     .map((item) => `${item.flag} ${formatSetting(item.setting)}`)
     .join(", ");
   const open = state.approval?.seq === seq && state.approval.approvedBy === undefined && isLive(state);
-  const approved = firstAfter(told, asked, "approved");
+  const approved = answerTo(told, asked, "approved", [
+    "approval_requested",
+    "approval_expired",
+    "rollback_started",
+  ]);
   const who = formatActor(event.requester);
   const needs = line("Needs", `one of ${event.from}, not ${who} · lapses `, {
     wall: now.wall + event.expiresAt - now.steady,
   });
   const ended =
-    approved !== undefined && approved.event.stage === event.stage
+    approved !== undefined
       ? line("Done", `approved by ${formatActor(approved.event.by)} `, { wall: approved.wall })
       : line("Done", "void: it lapsed, or things changed");
   const approve: Offer = {
@@ -78,7 +103,7 @@ function reviewAlert(told: Told, seq: number): Alert | undefined {
   const { plan, state } = told;
   const name = plan.stages[opened.event.stage]?.name ?? "";
   const open = state.review?.seq === seq && isLive(state);
-  const signed = firstAfter(told, opened, "signed_off");
+  const signed = answerTo(told, opened, "signed_off", ["review_opened", "rollback_started"]);
   const card = cardOf(told);
   const on = card.rows.filter((row) => row.mark === "done" && row.name !== name).map((row) => row.name);
   const because = signed?.event.because === undefined ? "" : `: ${signed.event.because}`;
@@ -163,7 +188,8 @@ function holdAlert(told: Told, seq: number): Alert | undefined {
   if (held === undefined) return undefined;
   const { plan, state } = told;
   const { reason, detail, by } = held.event;
-  const open = isOpenRun(state) && state.holds.some((hold) => hold.reason === reason);
+  const open =
+    isOpenRun(state) && state.holds.some((hold) => hold.reason === reason && hold.since === held.at);
   return {
     title: open
       ? `HELD ${plan.rollout}: ${holdInWords(reason)}`

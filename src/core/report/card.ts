@@ -51,7 +51,7 @@ export interface Card {
   readonly stage: { readonly at: number; readonly of: number };
   /** Share of the planned soaks that is covered, 0 to 1. */
   readonly progress: number;
-  /** Wall ms of the next forward step, where it is a matter of time. */
+  /** Wall ms of the next forward step, where it is a matter of time alone. */
   readonly nextWall: number | undefined;
   readonly rows: readonly CardRow[];
   readonly figures: readonly CardFigure[];
@@ -87,7 +87,9 @@ export function cardOf(shown: Shown): Card {
     0;
   const wallOf = (steady: number): number => now.wall + steady - now.steady;
   const next = nextForward(plan, state, world, now);
-  const until = next.kind === "wait" && open ? next.until : undefined;
+  // What waits for an approval has a time too: that at which it lapses.
+  const until = next.kind === "wait" && next.code !== "approval" && open ? next.until : undefined;
+  const earliest = until ?? now.steady;
   return {
     run: state.run,
     rollout: state.rollout,
@@ -100,7 +102,7 @@ export function cardOf(shown: Shown): Card {
     stage: { at: state.stages.filter(isBegun).length, of: plan.stages.length },
     progress: progressOf(plan, state, soaked),
     nextWall: until === undefined ? undefined : wallOf(until),
-    rows: plan.stages.map((stage, index) => rowOf(shown, stage, index, soaked, wallOf)),
+    rows: plan.stages.map((stage, index) => rowOf(shown, stage, index, soaked, earliest)),
     figures: open ? figuresOf(plan, state, figures) : [],
     locked: Object.entries(state.latched).map(([flag, latch]) => ({ flag, because: latch.because })),
     offers: offersOf(plan, state),
@@ -212,9 +214,9 @@ export function whatOf(stage: Stage): string {
 /** `Hour 3`, `Day 2`, `+20 min`: the planned time as the timeline names it. */
 export function plannedName(atMs: number): string {
   const minutes = Math.round(atMs / 60_000);
-  if (minutes >= 24 * 60 && minutes % (24 * 60) === 0) return `Day ${minutes / (24 * 60)}`;
-  if (minutes % 60 === 0 && atMs % 60_000 === 0) return `Hour ${minutes / 60}`;
-  return `+${formatDuration(atMs)}`;
+  if (minutes % 60 !== 0 || atMs % 60_000 !== 0) return `+${formatDuration(atMs)}`;
+  const hours = minutes / 60;
+  return hours >= 24 && hours % 24 === 0 ? `Day ${hours / 24}` : `Hour ${hours}`;
 }
 
 function rowOf(
@@ -222,7 +224,7 @@ function rowOf(
   stage: Stage,
   index: number,
   soakedMs: number,
-  wallOf: (steady: number) => number,
+  earliest: number,
 ): CardRow {
   const at = state.stages[index];
   const base = { name: stage.name, what: whatOf(stage), planned: plannedName(stage.atMs) };
@@ -230,11 +232,9 @@ function rowOf(
     return { ...base, mark: "skipped", wall: undefined, detail: "not part of this run" };
   switch (at.status) {
     case "pending": {
-      const planned =
-        isLive(state) && state.phase !== "stuck"
-          ? wallOf(plannedAt(plan, state, index, now.steady))
-          : undefined;
-      return { ...base, mark: "next", wall: planned, detail: isLive(state) ? "" : "not reached" };
+      if (!isLive(state)) return { ...base, mark: "next", wall: undefined, detail: "not reached" };
+      const planned = Math.max(plannedAt(plan, state, index, now.steady), earliest);
+      return { ...base, mark: "next", wall: now.wall + planned - now.steady, detail: "" };
     }
     case "undone":
       return { ...base, mark: "undone", wall: at.startedWall, detail: "rolled back" };
@@ -258,7 +258,7 @@ function rowOf(
       const soaked = `${formatDuration(Math.round(soakedMs / 1000) * 1000)} of ${formatDuration(soakNeededMs(plan, state, index))}`;
       return {
         ...base,
-        mark: isLive(state) ? "now" : "done",
+        mark: isOpenRun(state) ? "now" : "done",
         wall: at.startedWall,
         detail: `${stepOf(stage, at.substage)}soaked ${soaked}`,
       };

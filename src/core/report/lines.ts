@@ -1,10 +1,10 @@
 /** What read verbs answer, as lines of text: list, status, plan, history, evidence, help. */
 import { boundOf, worstBound } from "../bound.ts";
-import { VERBS } from "../command.ts";
+import { type Direction, VERBS, type VerbSpec } from "../command.ts";
 import type { Recorded } from "../event.ts";
 import type { Guard, Plan } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
-import { isLive } from "../rollout/state.ts";
+import { isOpenRun } from "../rollout/state.ts";
 import type { Run } from "../target.ts";
 import { formatClock, formatDuration, SECOND } from "../time.ts";
 import { type Card, plannedName, whatOf } from "./card.ts";
@@ -35,18 +35,31 @@ export function cardLines(card: Card, zone: string): readonly string[] {
   return lines;
 }
 
+/** Every rollout that can be started or is live, and every lock; a live one whose file is gone is still to be found. */
 export function listLines(catalogue: ReadonlyMap<string, Plan>, runs: readonly Run[]): readonly string[] {
-  const lines = [...catalogue].map(([name, plan]) => {
-    const run = runs.find(({ state }) => state.rollout === name && isLive(state));
-    const stages = plan.stages.map((stage) => stage.name).join(", ");
-    return `${name} (${plan.service}, ${plan.environment}): ${stages}${run === undefined ? "" : `  [live: ${run.state.run}]`}`;
+  const open = runs.filter(({ state }) => isOpenRun(state));
+  const loaded = [...catalogue.values()].map((plan) => {
+    const run = open.find(({ state }) => state.rollout === plan.rollout);
+    return run === undefined ? listLine(plan) : `${listLine(plan)}  ${openInWords(run)}`;
   });
+  const orphaned = open
+    .filter(({ state }) => !catalogue.has(state.rollout))
+    .map((run) => `${listLine(run.plan)}  ${openInWords(run)}  (its file is no longer loaded)`);
   const locked = runs.flatMap(({ state }) =>
     Object.entries(state.latched).map(
       ([flag, latch]) => `locked: ${flag} in ${state.run} (${latch.because})`,
     ),
   );
-  return lines.length + locked.length === 0 ? ["no rollouts are loaded"] : [...lines, ...locked];
+  const lines = [...loaded, ...orphaned, ...locked];
+  return lines.length === 0 ? ["no rollouts are loaded"] : lines;
+}
+
+function listLine(plan: Plan): string {
+  return `${plan.rollout} (${plan.service}, ${plan.environment}): ${plan.stages.map((stage) => stage.name).join(", ")}`;
+}
+
+function openInWords({ state }: Run): string {
+  return state.phase === "stuck" ? `[quarantined: ${state.run}]` : `[live: ${state.run}]`;
 }
 
 export function planLines(plan: Plan): readonly string[] {
@@ -151,17 +164,19 @@ export function evidenceLines(plan: Plan, rows: readonly EvidenceMinute[], zone:
 }
 
 export function helpLines(): readonly string[] {
-  const rollout = VERBS.filter((spec) => spec.noun === "rollout");
-  const group = (title: string, direction: string): readonly string[] => [
+  const group = (title: string, chosen: readonly VerbSpec[]): readonly string[] => [
     title,
-    ...rollout
-      .filter((spec) => spec.direction === direction)
-      .map((spec) => `  /rollout ${spec.usage.padEnd(34)} ${spec.says}`),
+    ...chosen.map((spec) => `  /${spec.noun} ${spec.usage.padEnd(34)} ${spec.says}`),
   ];
+  const rollout = VERBS.filter((spec) => spec.noun === "rollout");
+  const names = new Set(rollout.map((spec) => spec.verb));
+  const going = (direction: Direction): readonly VerbSpec[] =>
+    rollout.filter((spec) => spec.direction === direction);
+  const others = VERBS.filter((spec) => !names.has(spec.verb));
   return [
-    ...group("Look", "read"),
-    ...group("Go forward (obeys every gate)", "forward"),
-    ...group("Go back (always allowed)", "backward"),
+    ...group("Look", [...going("read"), ...others]),
+    ...group("Go forward (obeys every gate)", going("forward")),
+    ...group("Go back (always allowed)", going("backward")),
     'The same works as `/belay rollout ...`, `@belay rollout ...` and `belay do "rollout ..."`.',
   ];
 }

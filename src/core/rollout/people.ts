@@ -11,6 +11,7 @@ import {
   guardsFor,
   isLive,
   isOpenRun,
+  isUndoable,
   newestFlagStage,
   newestStage,
   newestUndoable,
@@ -154,7 +155,7 @@ function onHoldAsk(
   const hold = state.holds.find((one) => one.reason === "person");
   const resume = { label: "Resume", command: `rollout resume run=${state.run}` };
   if (hold !== undefined)
-    return already(`${state.rollout} is already held by a person: ${hold.detail}.`, [resume]);
+    return already(`${state.rollout} is already held by ${formatActor(hold.by)}: ${hold.detail}.`, [resume]);
   const held: RolloutEvent = {
     kind: "held",
     reason: "person",
@@ -227,8 +228,8 @@ function onResume(plan: Plan, state: State, by: Actor, world: World): Outcome {
   }
   const latched = Object.keys(state.latched)[0];
   if (latched !== undefined && mine.some((hold) => hold.reason === "rolled_back")) {
-    const index = plan.stages.findIndex((stage) => flagsOfStage(stage).includes(latched));
-    return latchedRefusal(state, latched, plan.stages[index]?.name ?? latched);
+    const stage = plan.stages.find((one) => isUndoable(one) && flagsOfStage(one).includes(latched));
+    return latchedRefusal(state, latched, stage?.name ?? latched);
   }
   const breaching = watchedGuards(plan, state).find(
     (guard) => judgementOf(plan, state, world, guard).verdict === "breach",

@@ -1,0 +1,72 @@
+/** Answers to commands, in whole sentences. */
+import { type Actor, formatActor } from "../core/event.ts";
+import type { Offer, Refusal } from "../core/refusal.ts";
+import type { Asker, Outcome } from "../core/rollout/people.ts";
+import type { CommandAnswer } from "./ports.ts";
+
+/** Refusals for which a file that could not be loaded may be the reason. */
+const UNKNOWN: ReadonlySet<Refusal["code"]> = new Set<Refusal["code"]>(["unknown_rollout", "unknown_stage"]);
+const MOST_MISTAKES = 5;
+
+/** The files that are not loaded as they stand, for whoever misses something. */
+export function mistakeLines(mistakes: readonly string[]): readonly string[] {
+  if (mistakes.length === 0) return [];
+  const more = mistakes.length - MOST_MISTAKES;
+  return [
+    "Not loaded as it stands, because of mistakes:",
+    ...mistakes.slice(0, MOST_MISTAKES),
+    ...(more > 0 ? [`... and ${more} more; \`belay check\` lists all`] : []),
+    "Mend the file, then send Belay a SIGHUP or restart it; until then the last good version counts, where there is one.",
+  ];
+}
+
+/** What a read verb shows. */
+export function said(
+  text: string,
+  lines: readonly string[],
+  run?: string,
+  offers: readonly Offer[] = [],
+): CommandAnswer {
+  return { ok: true, code: "shown", text, lines, offers, ...(run === undefined ? {} : { run }) };
+}
+
+/** Who somebody is to Belay, in a sentence. */
+export function whoIs(actor: Actor, may: Omit<Asker, "actor">): string {
+  const groups = may.groups.length === 0 ? "no approver group" : may.groups.join(", ");
+  return `You are ${formatActor(actor)}: ${may.operator ? "operator" : "viewer (hold and rollback are open to you)"}, in ${groups}.`;
+}
+
+/** A refusal in whole sentences; `mistakes` are those of files that could not be loaded, which may be what is missing. */
+export function refusalAnswer(refusal: Refusal, mistakes: readonly string[] = []): CommandAnswer {
+  const sentence = refusal.message.charAt(0).toUpperCase() + refusal.message.slice(1);
+  return {
+    ok: false,
+    code: refusal.code,
+    text: `${sentence} Nothing changed.`,
+    lines: UNKNOWN.has(refusal.code) ? mistakeLines(mistakes) : [],
+    offers: refusal.offers,
+  };
+}
+
+/** What came of an ask. */
+export function outcomeAnswer(outcome: Outcome, run: string): CommandAnswer {
+  switch (outcome.kind) {
+    case "refused":
+      return { ...refusalAnswer(outcome), run };
+    case "already":
+      return {
+        ok: true,
+        code: "already",
+        text: sentenceCase(outcome.note),
+        lines: [],
+        offers: outcome.offers,
+        run,
+      };
+    case "events":
+      return { ok: true, code: "done", text: outcome.note, lines: [], offers: [], run };
+  }
+}
+
+export function sentenceCase(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
