@@ -1,6 +1,6 @@
 /** `npm run demo`: starts the demo's world and shows it on one page, or plays the whole story by itself (`--headless --json`). */
 import { parseArgs } from "node:util";
-import { startPage } from "./page/server.ts";
+import { type DemoPage, startPage } from "./page/server.ts";
 import { type Line, playStory, type Summary } from "./story.ts";
 import { startWorld, type World } from "./world/world.ts";
 
@@ -69,37 +69,58 @@ async function headless(world: World, json: boolean): Promise<boolean> {
   return summary.ok;
 }
 
+/** One line for each thing that can be typed. */
+function welcome(url: string, speed: number): string {
+  const lines: readonly (readonly [string, string])[] = [
+    ["/rollout start ingestion", `the whole timeline, ${speed} s for each planned hour`],
+    ["/rollout enable parallel", "no further than that stage"],
+    ["/rollout status", "where it stands"],
+  ];
+  const typed = lines.map(([line, says]) => `  ${line.padEnd(28)}${says}`).join("\n");
+  return `\nOpen  ${url}\n\nand type in its channel:\n\n${typed}\n\nWhen parallel is on, press [Break parallel] and watch. Ctrl-C here ends everything.\n`;
+}
+
 async function main(): Promise<void> {
   const flags = readFlags();
+  const stopping = new AbortController();
+  let page: DemoPage | undefined;
+  let ending: Promise<never> | undefined;
   process.stderr.write(
-    "Starting Prometheus, the ingestion service, the stand-in Slack and Belay on loopback ...\n",
+    "Starting Prometheus, the ingestion service, the stand-in Slack and Belay on loopback; this takes about ten seconds.\n",
   );
-  const world = await startWorld({ speed: flags.speed });
-  let ending = false;
-  const end = async (code: number): Promise<void> => {
-    if (ending) return;
-    ending = true;
-    await world.stop();
-    process.exit(code);
+  const starting = startWorld({ speed: flags.speed, signal: stopping.signal });
+  const end = (code: number): Promise<never> => {
+    ending ??= (async () => {
+      stopping.abort(new Error("it was stopped"));
+      await page?.close();
+      await (await starting.catch(() => undefined))?.stop();
+      return process.exit(code);
+    })();
+    return ending;
   };
-  for (const signal of ["SIGINT", "SIGTERM"] as const)
-    process.once(signal, () => void end(signal === "SIGINT" ? 130 : 143));
-  if (flags.headless) {
-    try {
-      await end((await headless(world, flags.json)) ? 0 : 1);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      process.stdout.write(
-        `${flags.json ? JSON.stringify({ event: "summary", ok: false, failed: [why] }) : why}\n`,
-      );
-      await end(1);
-    }
-    return;
+  // Also on a second Ctrl-C: the first one is at it, and each of its steps has an end.
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)
+    process.on(signal, () => {
+      if (ending === undefined) process.stderr.write("Stopping everything ...\n");
+      void end(code);
+    });
+  try {
+    const world = await starting;
+    if (flags.headless) return await end((await headless(world, flags.json)) ? 0 : 1);
+    page = await startPage(world, { port: flags.port });
+    process.stdout.write(welcome(page.url, flags.speed));
+  } catch (error) {
+    if (ending !== undefined) return await ending;
+    const why = error instanceof Error ? error.message : String(error);
+    const summary = JSON.stringify({ event: "summary", ok: false, failed: [why] });
+    if (flags.json) process.stdout.write(`${summary}\n`);
+    else process.stderr.write(`The demo could not go on: ${why}\n`);
+    await end(1);
   }
-  const page = await startPage(world, { port: flags.port });
-  process.stdout.write(
-    `\nOpen  ${page.url}\n\nand type in its channel:\n\n  /rollout start ingestion        the whole timeline, ${flags.speed} s an hour\n  /rollout enable parallel        no further than that stage\n  /rollout status\n\nThen press [Break parallel] and watch. Ctrl-C ends everything.\n`,
-  );
 }
 
 await main();

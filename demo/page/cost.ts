@@ -10,6 +10,8 @@ const USUAL_MS = 5_000;
 const LATE_SHARE = 0.8;
 /** An honest 0.1 % of the files is malformed: this few failures say nothing. */
 const HONEST_SHARE = 0.01;
+/** From this share on, files are slow. */
+const SLOW_SHARE = 0.1;
 const LEAK_BYTES = 20_000_000;
 const MEGABYTE = 1_000_000;
 
@@ -21,6 +23,8 @@ export interface Harm {
   readonly seenMs: number;
   readonly files: number;
   readonly failures: number;
+  /** Files whose parsing took longer than 250 ms. */
+  readonly slow: number;
   /** How many files the service would usually have done. */
   readonly usualFiles: number;
   readonly grownBytes: number;
@@ -42,12 +46,13 @@ export function harmOf(history: History, rollback: Rollback): Harm | undefined {
     seenMs,
     files: end.files - begin.files,
     failures: end.failures - begin.failures,
+    slow: end.slow - begin.slow,
     usualFiles: (history.rateBefore(from, USUAL_MS) * seenMs) / 1_000,
     grownBytes: (worst ?? end).memoryBytes - begin.memoryBytes,
   };
 }
 
-/** The line that closes a rollback, in the unit of what went wrong: failed files, late files or memory. */
+/** The line that closes a rollback, in the unit of what went wrong: failed, slow or late files, or memory. */
 export function harmLine(harm: Harm): string {
   const perSecond = (amount: number): number => (amount / harm.seenMs) * 1_000;
   const late = harm.usualFiles - harm.files;
@@ -61,6 +66,12 @@ export function harmLine(harm: Harm): string {
       `${inWords(perSecond(grown) * FIVE_MINUTES_S)} MB`,
     );
   }
+  if (harm.slow > harm.files * SLOW_SHARE)
+    return line(
+      harm.offMs,
+      `${inWords(harm.slow)} files slower than 250 ms`,
+      inWords(perSecond(harm.slow) * FIVE_MINUTES_S),
+    );
   if (harm.files < harm.usualFiles * LATE_SHARE)
     return line(harm.offMs, `${inWords(late)} files late`, inWords(perSecond(late) * FIVE_MINUTES_S));
   return costLine(harm.offMs, harm.failures, perSecond(harm.failures) * FIVE_MINUTES_S);

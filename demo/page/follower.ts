@@ -1,6 +1,8 @@
-/** Follows Belay from outside: its newest run, the rollbacks in its journal, and whether it answers at all. */
+/** Follows Belay from outside: its newest run, and the rollbacks in its journal. */
 import { setTimeout as delay } from "node:timers/promises";
+import type { RolloutEvent } from "../../src/core/event.ts";
 import type { Plan } from "../../src/core/plan.ts";
+import { evolve } from "../../src/core/rollout/evolve.ts";
 import type { State } from "../../src/core/rollout/state.ts";
 import type { RunTold, Told, World } from "../world/world.ts";
 import { type Rollback, withEvent } from "./rollbacks.ts";
@@ -12,42 +14,42 @@ export interface Follower {
   run(): State | undefined;
   /** Newest first. */
   rollbacks(): readonly Rollback[];
-  /** Whether Belay answered the last question. */
-  answers(): boolean;
   stop(): Promise<void>;
 }
 
-/** Starts at once. A Belay that is being killed and started is asked again. */
-export function startFollower(world: World, plans: ReadonlyMap<string, Plan>): Follower {
+/** Starts at once; `world` is Belay as it tells of itself. A Belay that is being killed and started is asked again. */
+export function startFollower(
+  world: Pick<World, "runs" | "events">,
+  plans: ReadonlyMap<string, Plan>,
+): Follower {
   const stopping = new AbortController();
   let run: State | undefined;
   let seen = 0;
   let rollbacks: readonly Rollback[] = [];
-  let answers = true;
 
   const keyOf = (flag: string): string => plans.get(run?.rollout ?? "")?.flags[flag]?.key ?? flag;
   const look = async (): Promise<void> => {
-    const newest = newestOf(await world.runs());
+    const newest = newestOf(run, await world.runs());
     if (newest === undefined) return;
     if (newest.run !== run?.run) seen = 0;
+    const { run: name, rollout } = newest;
     run = newest;
-    const fresh: readonly Told[] = await world.events(newest.run, seen + 1);
-    for (const told of fresh) rollbacks = withEvent(rollbacks, newest.run, told, keyOf);
+    const fresh: readonly Told[] = await world.events(name, seen + 1);
+    for (const told of fresh) rollbacks = withEvent(rollbacks, name, told, keyOf);
     seen += fresh.length;
+    // An ended run is not listed any more: its last events are only in the journal.
+    const plan = plans.get(rollout);
+    if (plan !== undefined) run = fresh.reduce((state, told) => fold(plan, state, told), newest);
   };
   const running = (async () => {
     while (!stopping.signal.aborted) {
-      answers = await look().then(
-        () => true,
-        () => false,
-      );
+      await look().catch(() => undefined);
       await delay(EVERY_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   })();
   return {
     run: () => run,
     rollbacks: () => rollbacks,
-    answers: () => answers,
     stop: () => {
       stopping.abort();
       return running;
@@ -55,8 +57,18 @@ export function startFollower(world: World, plans: ReadonlyMap<string, Plan>): F
   };
 }
 
-function newestOf(runs: readonly RunTold[]): State | undefined {
-  return runs.filter(isState).toSorted((a, b) => b.startedWall - a.startedWall)[0];
+/** A listed state may be further along than the events that come after it. */
+function fold(plan: Plan, state: State, told: Told): State {
+  if (told.seq <= state.revision) return state;
+  // The outside edge: what Belay itself journaled, told by the same version.
+  return evolve(plan, state, { ...told, event: told.event as RolloutEvent });
+}
+
+/** The run that was started last, whether or not it is still listed. */
+function newestOf(known: State | undefined, listed: readonly RunTold[]): State | undefined {
+  const [newest] = listed.filter(isState).toSorted((a, b) => b.startedWall - a.startedWall);
+  if (known === undefined || newest === undefined) return newest ?? known;
+  return newest.startedWall < known.startedWall ? known : newest;
 }
 
 /** Belay tells its own state as it is, and this page is of the same version: a look at its schema number is enough. */

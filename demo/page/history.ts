@@ -12,6 +12,8 @@ const KEPT_MS = 6 * 60_000;
 export interface Reading {
   readonly files: number;
   readonly failures: number;
+  /** Files whose parsing took longer than 250 ms. */
+  readonly slow: number;
   readonly memoryBytes: number;
   /** By flag key, such as FEATURE_PARALLEL. */
   readonly flags: Readonly<Record<string, string>>;
@@ -91,13 +93,17 @@ export class History {
     const last = this.#last;
     this.#last = reading;
     const before = this.#samples.at(-1);
-    const grown = (now: number, then: number): number => (now >= then ? now - then : now);
+    const sumOf = (key: "files" | "failures" | "slow"): number => {
+      const [now, then] = [reading[key], last?.[key] ?? reading[key]];
+      return (before?.[key] ?? 0) + (now >= then ? now - then : now);
+    };
     return {
       ...reading,
       t,
       up: true,
-      files: (before?.files ?? 0) + (last === undefined ? 0 : grown(reading.files, last.files)),
-      failures: (before?.failures ?? 0) + (last === undefined ? 0 : grown(reading.failures, last.failures)),
+      files: sumOf("files"),
+      failures: sumOf("failures"),
+      slow: sumOf("slow"),
     };
   }
 
@@ -122,6 +128,7 @@ export class History {
 const NOTHING: Reading = {
   files: 0,
   failures: 0,
+  slow: 0,
   memoryBytes: 0,
   flags: {},
   optimisations: 0,

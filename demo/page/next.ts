@@ -39,36 +39,59 @@ export function nextOf(standing: Standing): Next {
   return outageNext(standing) ?? (standing.live ? liveNext(standing) : idleNext(standing));
 }
 
-function outageNext({ prometheusUp, slackUp, parallelOn, mode, holds }: Standing): Next | undefined {
-  if (!prometheusUp) {
-    const blind = holds.includes("blind");
-    return {
-      text: blind
-        ? "Belay is blind: the card says so and nothing advances. Press [Start Prometheus] and it resumes by itself."
-        : "Prometheus is gone. Belay notices within seconds; then press [Start Prometheus].",
-      press: "prometheus",
-    };
-  }
+function outageNext(standing: Standing): Next | undefined {
+  const { prometheusUp, slackUp, parallelOn, mode, live } = standing;
+  if (!prometheusUp) return blindNext(standing);
   if (slackUp) return undefined;
+  if (!live)
+    return { text: "Press [Start Slack]: without it there is no channel to type in.", press: "slack" };
   if (parallelOn && mode === "none")
     return {
       text: "Nobody can reach Slack now. Press [Break parallel]: the rollback happens all the same.",
       press: "break",
     };
-  if (parallelOn) return { text: "Watch the failures: Belay needs no Slack to take parallel back." };
+  if (parallelOn) return { text: "Watch: Belay needs no Slack to take parallel back." };
   return { text: "Press [Start Slack]: the channel is brought up to date.", press: "slack" };
 }
 
-function idleNext({ timeline, mode, locked }: Standing): Next {
+function blindNext({ live, parallelOn, mode, holds, slackUp }: Standing): Next {
+  const press = "prometheus";
+  if (!live)
+    return { text: "Prometheus is gone. Nothing is being watched now: press [Start Prometheus].", press };
+  if (!holds.includes("blind"))
+    return {
+      text: "Prometheus is gone. Belay notices within seconds; then press [Start Prometheus].",
+      press,
+    };
+  if (parallelOn && mode !== "none" && slackUp)
+    return {
+      text: "Belay is blind and never guesses. Press [Start Prometheus], or take parallel back yourself: type this.",
+      line: "/rollout rollback",
+      press,
+    };
+  return {
+    text: "Belay is blind: the card says so and nothing advances. Press [Start Prometheus] and it resumes by itself.",
+    press,
+  };
+}
+
+function idleNext({ timeline, mode, locked, parallelOn }: Standing): Next {
+  if (mode !== "none" && parallelOn)
+    return {
+      text: "The rollout is over, so nobody watches parallel any more. Press [Mend], then start again.",
+      press: "mend",
+    };
   if (mode !== "none" && timeline.status !== "NOT STARTED")
     return { text: "Press [Mend] to repair the service before the next rollout.", press: "mend" };
   const [flag] = locked;
   if (flag !== undefined) return unlock(flag);
   if (timeline.status === "COMPLETED")
     return {
-      text: "Completed: every stage was watched. Take it all back, or close the page and press Ctrl-C in the terminal.",
-      line: "/rollout status",
+      text: "Completed: every stage was watched. End the demo with Ctrl-C in its terminal, or walk again: type this.",
+      line: "/rollout start ingestion",
     };
+  if (timeline.status === "QUARANTINED")
+    return { text: "Belay met an error of its own; only going back works.", line: "/rollout rollback" };
   return { text: "Start the rollout: type this in the channel.", line: "/rollout start ingestion" };
 }
 
@@ -77,6 +100,10 @@ function liveNext(standing: Standing): Next {
   if (timeline.status === "ROLLING BACK") return { text: "Belay is taking the newest stage back." };
   if (timeline.status === "OFF, LOOKING")
     return { text: "The flag is off. Belay looks whether production recovers; nothing to do." };
+  if (timeline.status === "ASKS")
+    return {
+      text: "The baseline needs every feature off. Belay asks first: press [Turn off] in the channel.",
+    };
   const [flag] = locked;
   if (flag !== undefined && mode !== "none")
     return { text: `${flag} is off and locked. Repair the service first: press [Mend].`, press: "mend" };
@@ -89,7 +116,7 @@ function liveNext(standing: Standing): Next {
   if (holds.includes("blind") || holds.includes("expectation"))
     return { text: "Belay holds until its evidence is fresh, and resumes by itself." };
   if (holds.length > 0)
-    return { text: `Held: ${timeline.says}. To go on, type this.`, line: "/rollout resume" };
+    return { text: `It stands still, ${timeline.says}. To go on, type this.`, line: "/rollout resume" };
   if (inReview)
     return {
       text: "Day 2: somebody signs off. Speak as Ben in the channel and type this.",
@@ -98,7 +125,7 @@ function liveNext(standing: Standing): Next {
     };
   if (!parallelOn)
     return {
-      text: "Watch Belay turn on one feature after the other. It needs nothing from you; parallel is last.",
+      text: "Watch: Belay turns on one feature after the other, parallel last. It needs nothing from you.",
     };
   if (mode !== "none")
     return { text: "parallel is broken now. Watch: two bad measurements of three, and Belay takes it back." };
@@ -110,6 +137,6 @@ function liveNext(standing: Standing): Next {
 function unlock(flag: string): Next {
   return {
     text: `${flag} is locked by the rollback. Unlock it with a reason: type this in the channel.`,
-    line: `/rollout unlock ${flag} because "the worker bug is fixed"`,
+    line: `/rollout unlock ${flag} because "the cause is fixed"`,
   };
 }

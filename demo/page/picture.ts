@@ -203,10 +203,10 @@ class WorldPainter implements Painter {
 
   #slack(): PartShown {
     const word = this.#controls.slack();
-    if (word !== "up") return { word, detail: "no app reaches it" };
+    if (word !== "up") return { word, detail: "stand-in, cut off" };
     return {
       word,
-      detail: this.#world.slack.sockets() > 0 ? "Belay is connected" : "Belay reconnects",
+      detail: this.#world.slack.sockets() > 0 ? "stand-in, connected" : "stand-in, no bot yet",
     };
   }
 

@@ -1,6 +1,6 @@
 /** Asks the service itself a few times a second how it is and which flags it works with. Prometheus is not needed for that. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Probe } from "../service/probe.ts";
+import type { Probe, Samples } from "../service/probe.ts";
 import { History, type Reading } from "./history.ts";
 
 const EVERY_MS = 300;
@@ -36,6 +36,15 @@ export function startSampler(probe: Probe, told: () => void): Sampler {
   };
 }
 
+/** The histogram is hidden while FEATURE_METRICS is off. */
+function slowOf(samples: Samples): number {
+  try {
+    return samples("ingestion_parse_seconds_count") - samples('ingestion_parse_seconds_bucket{le="0.25"}');
+  } catch {
+    return 0;
+  }
+}
+
 async function read(probe: Probe): Promise<Reading | undefined> {
   try {
     const [features, samples, misbehaviour] = await Promise.all([
@@ -46,6 +55,7 @@ async function read(probe: Probe): Promise<Reading | undefined> {
     return {
       files: samples("ingestion_files_total"),
       failures: samples("ingestion_failures_total"),
+      slow: slowOf(samples),
       memoryBytes: samples("process_resident_memory_bytes"),
       flags: features.flags,
       optimisations: features.optimisation_level,

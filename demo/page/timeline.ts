@@ -1,8 +1,16 @@
 /** The rollout on its timeline in planned time, Hour 0 to Day 2, and where on it we are. */
+import { formatActor } from "../../src/core/event.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import { cardOf, plannedName, whatOf } from "../../src/core/report/card.ts";
 import { holdInWords } from "../../src/core/report/words.ts";
-import { isBegun, isLive, plannedAt, type State, soakNeededMs } from "../../src/core/rollout/state.ts";
+import {
+  isBegun,
+  isLive,
+  newestFlagStage,
+  plannedAt,
+  type State,
+  soakNeededMs,
+} from "../../src/core/rollout/state.ts";
 import { EMPTY_WORLD } from "../../src/core/rollout/world.ts";
 import { DAY, HOUR, type Now } from "../../src/core/time.ts";
 
@@ -24,7 +32,7 @@ export interface Timeline {
   readonly rollout: string;
   /** `SOAKING`, `HELD` and so on, as on the card; `NOT STARTED` before. */
   readonly status: string;
-  /** Why the clock stands still, or empty. */
+  /** Why it stands where it stands, or what the newest feature does. */
   readonly says: string;
   readonly stops: readonly Stop[];
   /** Where we are: 2.5 is half-way between the third stop and the fourth. */
@@ -34,6 +42,8 @@ export interface Timeline {
   readonly moves: boolean;
 }
 
+const BEFORE = "Each stage is watched; the next one begins only when every guard passed all that time.";
+
 /** Before the first run everything is still to come. */
 export function timelineOf(plans: Plans, state: State | undefined, wall: number): Timeline {
   const { written, paced } = plans;
@@ -42,20 +52,36 @@ export function timelineOf(plans: Plans, state: State | undefined, wall: number)
   });
   const rollout = written.rollout;
   if (state === undefined)
-    return { rollout, status: "NOT STARTED", says: "", stops, at: 0, atName: "", moves: false };
+    return { rollout, status: "NOT STARTED", says: BEFORE, stops, at: 0, atName: "", moves: false };
   const now: Now = { wall, steady: state.lastAt + Math.max(0, wall - state.lastWall) };
   const card = cardOf({ plan: paced, state, world: EMPTY_WORLD, figures: {}, now });
   const at = placeOf(paced, state, now);
-  const [hold] = state.holds;
   return {
     rollout,
     status: card.status,
-    says: hold === undefined || !isLive(state) ? "" : `${holdInWords(hold.reason)}: ${hold.detail}`,
+    says: state.phase === "walking" ? saysOf(written, state) : card.says,
     stops: stops.map((stop, index) => ({ ...stop, mark: card.rows[index]?.mark ?? "next" })),
     at,
     atName: inPlannedTime(written, at),
     moves: isLive(state) && state.stoppedSince === undefined,
   };
+}
+
+function saysOf(plan: Plan, state: State): string {
+  const locked = Object.keys(state.latched);
+  const holds = state.holds.map(({ reason, detail, by }) => {
+    if (reason === "person") return `held by ${formatActor(by)}: ${detail}`;
+    if (reason !== "rolled_back") return `${holdInWords(reason)}: ${detail}`;
+    return locked.length === 0 ? "unlocked; nothing is turned on by itself" : `locked: ${locked.join(", ")}`;
+  });
+  if (holds.length > 0) return holds.join(" · ");
+  if (state.baselineAsk?.confirmed === false)
+    return `Turning off ${state.baselineAsk.flags.join(", ")} waits for an answer in the channel.`;
+  if (state.review !== undefined) return "Everything stays on and watched until somebody signs off.";
+  const newest = plan.stages[newestFlagStage(plan, state)];
+  if (newest === undefined) return BEFORE;
+  if (newest.baseline) return "Everything is off: this is how the service does without the features.";
+  return `${newest.name} is watched: a breach of any guard takes it back, and nothing else advances meanwhile.`;
 }
 
 /** From the newest begun stage towards the next one, as far as its planned time and its soak allow. */

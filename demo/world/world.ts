@@ -32,6 +32,8 @@ export interface WorldOptions {
   readonly belayRestartMs?: number;
   /** More settings for Belay's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Gives the start up: what was started is stopped again. */
+  readonly signal?: AbortSignal;
 }
 
 /** One journaled event of a run, as Belay's own HTTP tells it. */
@@ -86,7 +88,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Starts everything; what was started is stopped again when a later part fails. */
+/** Starts everything; what was started is stopped again when a later part fails or the signal says so, and then it rejects. */
 export async function startWorld(options: WorldOptions): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), "belay-demo-"));
   const stops: (() => Promise<void>)[] = [async () => rmSync(dir, { recursive: true, force: true })];
@@ -103,6 +105,7 @@ async function stopAll(stops: (() => Promise<void>)[]): Promise<void> {
 }
 
 async function assemble(options: WorldOptions, dir: string, stops: (() => Promise<void>)[]): Promise<World> {
+  const goOn = (): void => options.signal?.throwIfAborted();
   const state = mkdirIn(dir, "state");
   const belayPort = await freePort();
   const belayUrl = `http://127.0.0.1:${belayPort}`;
@@ -111,14 +114,17 @@ async function assemble(options: WorldOptions, dir: string, stops: (() => Promis
     ...(options.slackPort === undefined ? {} : { port: options.slackPort }),
   });
   stops.push(() => slack.stop());
+  goOn();
   const service = await startService({
     flags: `ofrep=${belayUrl},file=${join(state, "flags.json")}`,
     seed: 1,
   });
   stops.push(() => service.stop());
+  goOn();
   const prometheus = new PrometheusKeeper(join(dir, "prometheus"), service.port, await freePort());
   stops.push(() => prometheus.stop());
   await prometheus.start();
+  goOn();
   const house = options.house ?? makeHouse(ROOT, mkdirIn(dir, "house"));
   const overlay = writeOverlay(dir, prometheus.url, service.origin);
   const belay = await startBelay({
@@ -130,7 +136,11 @@ async function assemble(options: WorldOptions, dir: string, stops: (() => Promis
     env: { ...belayEnv(slack, state, belayPort), ...(options.env ?? {}) },
   });
   stops.push(() => belay.stop());
-  await Promise.all([connected(slack), firstScrape(prometheus.url)]);
+  goOn();
+  await Promise.race([
+    Promise.all([connected(slack), firstScrape(prometheus.url, options.signal)]),
+    aborted(options.signal),
+  ]);
   return {
     dir,
     house,
@@ -165,11 +175,18 @@ async function connected(slack: FakeSlack): Promise<void> {
   await slack.waitFor("sockets", () => slack.sockets() > 0, { timeoutMs: SLACK_WITHIN_MS });
 }
 
+/** Rejects when the signal says so, and never resolves. */
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
 /** Prometheus takes up its targets in steps of five seconds; before its first scrapes everything would look blind. */
-async function firstScrape(url: string): Promise<void> {
+async function firstScrape(url: string, signal: AbortSignal | undefined): Promise<void> {
   const deadline = Date.now() + FIRST_SCRAPE_MS;
   const query = encodeURIComponent('count_over_time(up{job="ingestion"}[10s]) >= 3');
-  while (Date.now() < deadline) {
+  while (Date.now() < deadline && signal?.aborted !== true) {
     const response = await fetch(`${url}/api/v1/query?query=${query}`, {
       signal: AbortSignal.timeout(2_000),
     });
@@ -237,6 +254,8 @@ function belayEnv(slack: FakeSlack, state: string, port: number): Record<string,
     BELAY_HTTP_PORT: String(port),
     BELAY_TOKEN: TOKEN,
     BELAY_CARD_REFRESH_MS: "2000",
+    // The browser shows times in this machine's zone; the lines of an answer are texts and should agree.
+    BELAY_ZONE: Intl.DateTimeFormat().resolvedOptions().timeZone,
     BELAY_GROUPS: `release-approvers=${slack.userId("ben")},${slack.userId("kim")}`,
     SLACK_BOT_TOKEN: slack.botToken,
     SLACK_APP_TOKEN: slack.appToken,

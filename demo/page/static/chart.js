@@ -3,14 +3,19 @@
 import { h, setText, svg } from "./dom.js";
 
 const ROW_PX = 13;
-const ROWS = 2;
+const ROWS = 3;
+/** Rows that the caption stands in. */
+const CAPTION_ROWS = 2;
+const CAPTION_GAP_PX = 12;
 const TOP_PX = ROWS * ROW_PX + 4;
 const LEFT_PX = 40;
 const RIGHT_PX = 6;
 const TIMES_PX = 15;
 const EDGE_PX = 6;
-const LETTER_PX = { rollback: 7.2, flip: 6.2, deed: 6.2 };
+const LABEL_PX = 11;
 const LABEL_GAP_PX = 4;
+/** A label keeps this much away from the others. */
+const APART_PX = 8;
 /** Which marks get room for their label first. */
 const ORDER = { rollback: 0, flip: 1, deed: 2 };
 
@@ -45,13 +50,14 @@ export function createChart(figure, options) {
         x: (t) => LEFT_PX + ((t - now + shownMs) / shownMs) * (right - LEFT_PX),
         y: (v) => foot - (v / top) * (foot - TOP_PX),
       };
+      const captioned = caption.getBoundingClientRect().width + CAPTION_GAP_PX;
       canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
       canvas.replaceChildren(
         ...outages(shown, area),
         ...grid(area, options),
         ...line(shown, area),
         ...(options.limit === null ? [] : limitLine(area, options)),
-        ...markLines(marks, area, width),
+        ...markLines(marks, area, width, captioned),
       );
     },
   };
@@ -136,16 +142,33 @@ function line(shown, { x, y, foot }) {
     });
 }
 
+const ruler = document.createElement("canvas").getContext("2d");
+const widths = new Map();
+
+/** How wide a label is, in px; bold ones are wider. */
+function widthOf({ label, kind }) {
+  const font = `${kind === "rollback" ? 700 : 400} ${LABEL_PX}px ${getComputedStyle(document.body).fontFamily}`;
+  const key = `${font} ${label}`;
+  if (!widths.has(key)) {
+    ruler.font = font;
+    widths.set(key, ruler.measureText(label).width);
+  }
+  return widths.get(key);
+}
+
 /** A label stands right or left of its line, wherever there is room; without room the line stands alone. */
-function markLines(marks, { x, foot }, width) {
-  const taken = Array.from({ length: ROWS }, () => []);
+function markLines(marks, { x, foot }, width, captioned) {
+  const caption = { from: 0, to: captioned };
+  const taken = Array.from({ length: ROWS }, (_, row) => (row < CAPTION_ROWS ? [caption] : []));
+  const lineXs = marks.map((mark) => x(mark.t));
   const sorted = marks.toSorted((a, b) => ORDER[a.kind] - ORDER[b.kind] || b.t - a.t);
   const lines = [];
   const words = [];
   for (const mark of sorted) {
     const at = x(mark.t);
     if (at < LEFT_PX) continue;
-    const place = findRoom(taken, at, mark.label.length * LETTER_PX[mark.kind] + LABEL_GAP_PX, width);
+    const most = mark.kind === "deed" ? 0 : marks.length;
+    const place = findRoom(taken, at, widthOf(mark) + LABEL_GAP_PX, { width, lineXs, most });
     const from = place === undefined ? TOP_PX : place.row * ROW_PX + 3;
     lines.push(svg("line", { class: `mark ${mark.kind}`, x1: at, x2: at, y1: from, y2: foot }));
     if (place === undefined) continue;
@@ -160,14 +183,20 @@ function markLines(marks, { x, foot }, width) {
   return [...lines, ...words];
 }
 
-function findRoom(taken, at, long, width) {
+/** The place where a label crosses the fewest other lines, at most `most`; the right side and the upper rows first. Undefined when there is none. */
+function findRoom(taken, at, long, { width, lineXs, most }) {
+  let best;
   for (const isRight of [true, false]) {
     const [from, to] = isRight ? [at, at + long] : [at - long, at];
-    if (from < 0 || to > width) continue;
-    const row = taken.findIndex((spans) => spans.every((span) => from > span.to || to < span.from));
+    if (from < LEFT_PX || to > width) continue;
+    const isFree = (span) => from > span.to + APART_PX || to < span.from - APART_PX;
+    const row = taken.findIndex((spans) => spans.every(isFree));
     if (row < 0) continue;
-    taken[row].push({ from, to });
-    return { row, isRight };
+    const near = (lineX) => lineX !== at && lineX > from - LABEL_GAP_PX && lineX < to + LABEL_GAP_PX;
+    const crossed = lineXs.filter(near).length;
+    if (crossed <= most && crossed < (best?.crossed ?? Number.POSITIVE_INFINITY))
+      best = { row, isRight, crossed, span: { from, to } };
   }
-  return undefined;
+  if (best !== undefined) taken[best.row].push(best.span);
+  return best;
 }

@@ -55,6 +55,10 @@ const drawFlags = createRedraw((flags) => {
   );
 });
 
+const drawOptimisations = createRedraw((count) => {
+  byId("optimisations").replaceChildren(h("b", {}, `${count} of 4`), " optimisations on");
+});
+
 const drawNext = createRedraw((next) => {
   setText(byId("next-text"), next.text);
   const line = byId("next-line");
@@ -70,7 +74,7 @@ export function drawControls(picture) {
   drawFlags(picture.flags);
   drawNext(picture.next);
   const count = picture.optimisations;
-  setText(byId("optimisations"), `${count} of 4 optimisations on`);
+  drawOptimisations(count);
   for (const part of PARTS) {
     const { word, detail } = picture[part];
     setText(byId(`${part}-word`), word);
@@ -89,9 +93,10 @@ export function drawControls(picture) {
   byId("belay").disabled = picture.belay.word !== "up";
   byId("mend").disabled = picture.mode === "none";
   setText(byId("mode"), modeWords(picture));
+  byId("mode").title = modeWords(picture);
 }
 
 function modeWords({ mode, strikes }) {
-  if (mode === "none") return "parallel works as it should.";
-  return strikes ? `Broken (${mode}), and it strikes.` : `Broken (${mode}) while it is on.`;
+  if (mode === "none") return "parallel works as it should";
+  return strikes ? `broken now: ${mode}` : `broken when it is on: ${mode}`;
 }

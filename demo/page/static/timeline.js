@@ -33,7 +33,7 @@ export function drawTimeline(timeline) {
   byId("rollout-says").title = timeline.says;
   // The middle of each stop's column is its place.
   const share = `${((timeline.at + 0.5) / timeline.stops.length) * 100}%`;
-  byId("walked").style.width = share;
+  byId("walked").style.width = timeline.atName === "" ? "0" : share;
   byId("here").style.left = share;
   byId("here").hidden = timeline.atName === "";
   byId("here").classList.toggle("stands", !timeline.moves);
