@@ -298,7 +298,7 @@ test("the rollback's message follows it from the decision to the recovery", () =
       "Why  guard failures: 4.2 % > 2 % in 2 of the last 3 polls",
       "When  breach 12:40:39 UTC → decided 12:40:59 UTC → off 12:40:59 UTC → confirmed by the service 12:41:00 UTC",
       "Who  Belay (guard failures)",
-      "Now  recovered 12:42:15 UTC; the restart alone may have cured it · failures 0.03 % (≤ 2 %)",
+      "Now  recovered 12:42:15 UTC; the restart alone may have cured it · failures 0.03 %",
       "Next  parse-cache stays ON and watched. batching locked: fix the cause, unlock, enable again.",
       "Bound  20 s from the first bad measurement to off; promised at most 2 min 12 s",
       "For @S0ONCALL01",

@@ -87,7 +87,7 @@ const WORDS: {
     [{ stage: 1, substage: 0, soakedMs: 90 * MINUTE }, "b soaked 1 h 30 min with every guard passing"],
   ],
   held: [
-    [{ reason: "person", detail: "lunch", by: ANA }, "@ana holds (held): lunch"],
+    [{ reason: "person", detail: "lunch", by: ANA }, "@ana holds: lunch"],
     [
       { reason: "drift", detail: "a was set OFF", by: BELAY },
       "Belay holds (somebody changed a flag): a was set OFF",
@@ -173,8 +173,8 @@ const WORDS: {
   unlatched: [[{ flags: ["b", "c"], by: BEN, because: "fixed" }, "@ben unlocked b, c: fixed"]],
   refused: [
     [
-      { verb: "rollback", code: "not_authorised", by: BEN, detail: "" },
-      "refused rollback by @ben: not_authorised",
+      { verb: "rollback", code: "not_authorised", by: BEN, detail: "rolling back needs the channel." },
+      "@ben asked for rollback, refused: rolling back needs the channel",
     ],
   ],
   completed: [[{}, "completed"]],
@@ -359,7 +359,7 @@ describe("help", () => {
   it("has every verb of the table, each once, under its direction", () => {
     const text = helpLines().join("\n");
     for (const spec of VERBS.filter((one) => one.noun === "rollout" || one.verb !== "list"))
-      expect(text.split(`/${spec.noun} ${spec.usage} `)).toHaveLength(2);
+      expect(text.split(`/${spec.noun} ${spec.usage}: `)).toHaveLength(2);
     const [, back] = text.split("Go back (always allowed)");
     expect(back).toContain("/rollout hold");
     expect(back).toContain("/rollout rollback");
@@ -367,7 +367,7 @@ describe("help", () => {
   });
 
   it("shows usages that the parser takes", () => {
-    const examples = helpLines().flatMap((one) => /^ {2}\/(.*?) {2}/.exec(one)?.[1] ?? []);
+    const examples = helpLines().flatMap((one) => /^ {2}\/(.*?): /.exec(one)?.[1] ?? []);
     expect(examples.length).toBeGreaterThan(15);
     for (const example of examples) {
       const plain = example.replace(/\[([^\]|]*)[^\]]*\]/g, "$1").replace("go|no-go", "go");

@@ -147,7 +147,7 @@ export class Story {
     if (until === "off") return this;
     this.tell({ kind: "rollback_confirmed", seenBy: "service" }, 900);
     if (until === "confirmed") return this;
-    return this.tell({ kind: "recovered", guard: "failures" }, 75_000).tell({
+    return this.tell({ kind: "recovered", guard: "failures", detail: "0.0003" }, 75_000).tell({
       kind: "held",
       reason: "rolled_back",
       detail: `${flags.join(", ")} rolled back and locked`,

@@ -151,7 +151,7 @@ function baselineAlert(told: Told, seq: number): Alert | undefined {
     title: open
       ? `${plan.rollout} asks: turn off ${flags} for the baseline?`
       : `${plan.rollout}: baseline answered`,
-    lines: [line("Why", `the baseline needs every flag off, and ${flags} is on now`)],
+    lines: [line("Why", `the baseline needs every flag off; on now: ${flags}`)],
     offers: open
       ? [
           {
@@ -167,7 +167,7 @@ function baselineAlert(told: Told, seq: number): Alert | undefined {
           },
         ]
       : [],
-    summary: `${plan.rollout}: the baseline would turn off ${flags}, which is on now.`,
+    summary: `${plan.rollout}: the baseline would turn off what is on now: ${flags}.`,
   };
 }
 

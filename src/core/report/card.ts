@@ -6,6 +6,8 @@ import type { Offer } from "../refusal.ts";
 import { nextForward } from "../rollout/forward.ts";
 import { soakCredit } from "../rollout/soak.ts";
 import {
+  type Hold,
+  hasHold,
   isBegun,
   isLive,
   isOpenRun,
@@ -128,9 +130,10 @@ function statusOf(plan: Plan, state: State): string {
     case "walking":
       break;
   }
-  if (state.holds.some((hold) => hold.reason === "rolled_back")) return "ROLLED BACK, HELD";
-  if (state.holds.length > 0)
-    return state.holds.some((hold) => hold.reason === "blind") ? "HELD, BLIND" : "HELD";
+  if (state.holds.length > 0) {
+    const before = hasHold(state, "rolled_back") ? "ROLLED BACK, " : "";
+    return `${before}${hasHold(state, "blind") ? "HELD, BLIND" : "HELD"}`;
+  }
   if (state.approval !== undefined && state.approval.approvedBy === undefined) return "WAITS FOR APPROVAL";
   if (state.baselineAsk !== undefined && !state.baselineAsk.confirmed) return "ASKS";
   if (state.review !== undefined) return "IN REVIEW";
@@ -145,9 +148,8 @@ function statusOf(plan: Plan, state: State): string {
 }
 
 function saysOf({ plan, state, world, now }: Shown): string {
-  const [hold] = state.holds;
-  if (state.phase === "walking" && hold !== undefined)
-    return `${holdInWords(hold.reason)} (${formatActor(hold.by)}): ${hold.detail}`;
+  if (state.phase === "walking" && state.holds.length > 0)
+    return state.holds.map((hold) => holdAsItStands(state, hold)).join("; ");
   if (state.phase === "looking" || state.phase === "rolling_back") {
     const flags = state.rollback?.flags.join(", ") ?? "";
     return state.phase === "looking"
@@ -160,6 +162,12 @@ function saysOf({ plan, state, world, now }: Shown): string {
   if (next.kind === "wait")
     return next.code === "blind" || next.code === "flag_store" ? "asking for fresh evidence" : next.detail;
   return "the next step is due";
+}
+
+function holdAsItStands(state: State, { reason, by, detail }: Hold): string {
+  if (reason === "rolled_back" && Object.keys(state.latched).length === 0)
+    return `rolled back and unlocked (${formatActor(by)}): enable it to try again`;
+  return `${holdInWords(reason)} (${formatActor(by)}): ${detail}`;
 }
 
 function endInWords(plan: Plan, state: State): string {

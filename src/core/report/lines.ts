@@ -166,7 +166,7 @@ export function evidenceLines(plan: Plan, rows: readonly EvidenceMinute[], zone:
 export function helpLines(): readonly string[] {
   const group = (title: string, chosen: readonly VerbSpec[]): readonly string[] => [
     title,
-    ...chosen.map((spec) => `  /${spec.noun} ${spec.usage.padEnd(34)} ${spec.says}`),
+    ...chosen.map((spec) => `  /${spec.noun} ${spec.usage}: ${spec.says}`),
   ];
   const rollout = VERBS.filter((spec) => spec.noun === "rollout");
   const names = new Set(rollout.map((spec) => spec.verb));

@@ -1,7 +1,8 @@
 /** The message of a rollback: why, when, who, how it stands now and what comes next; edited from the decision to the recovery. */
 import { worstBound } from "../bound.ts";
 import { formatActor, type Recorded } from "../event.ts";
-import { flagsOfStage } from "../plan.ts";
+import { flagsOfStage, type Plan } from "../plan.ts";
+import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
 import { lookUntil } from "../rollout/backward.ts";
 import { isBegun, isOpenRun, isUndoable } from "../rollout/state.ts";
@@ -26,7 +27,7 @@ interface Course {
   readonly offWall: number | undefined;
   readonly confirmedWall: number | undefined;
   readonly seenBy: "service" | "store" | undefined;
-  readonly recoveredWall: number | undefined;
+  readonly recovered: (Recorded & { readonly event: Of<"recovered"> }) | undefined;
   readonly failed: (Recorded & { readonly event: Of<"look_failed"> }) | undefined;
   readonly breachWall: number | undefined;
 }
@@ -47,7 +48,7 @@ function courseOf(told: Told, seq: number): Course | undefined {
     offWall: within(firstAfter(told, started, "rollback_off")),
     confirmedWall: confirmed?.wall,
     seenBy: confirmed?.event.kind === "rollback_confirmed" ? confirmed.event.seenBy : undefined,
-    recoveredWall: failed === undefined ? within(firstAfter(told, started, "recovered")) : undefined,
+    recovered: failed === undefined ? firstAfter(told, started, "recovered") : undefined,
     failed,
     breachWall: cause.kind === "breach" ? started.wall - (started.at - cause.breachAt) : undefined,
   };
@@ -58,7 +59,7 @@ export function rollbackAlert(told: Told, seq: number): Alert | undefined {
   const course = courseOf(told, seq);
   if (course === undefined) return undefined;
   const { plan } = told;
-  const { started, offWall, failed, recoveredWall } = course;
+  const { started, offWall, failed, recovered } = course;
   const flags = started.event.flips.map((flip) => flip.flag);
   const settings = started.event.flips.map((flip) => `${flip.flag} ${formatSetting(flip.to)}`).join(", ");
   const tookMs = offWall === undefined ? undefined : offWall - (course.breachWall ?? started.wall);
@@ -71,7 +72,7 @@ export function rollbackAlert(told: Told, seq: number): Alert | undefined {
   const outcome =
     failed !== undefined
       ? "production is still worse"
-      : recoveredWall !== undefined
+      : recovered !== undefined
         ? "production recovered"
         : "looking whether it recovers";
   const done = offWall === undefined ? "Taking back" : "Rolled back";
@@ -118,9 +119,13 @@ function nowParts(told: Told, course: Course, seq: number): readonly Part[] {
     return [
       `still breaching (${course.failed.event.guard}: ${course.failed.event.detail}); ${afterFailure(told)}`,
     ];
-  if (course.recoveredWall !== undefined) {
+  if (course.recovered !== undefined) {
     const doubt = plan.provider.restartMs > 0 ? "; the restart alone may have cured it" : "";
-    return ["recovered ", { wall: course.recoveredWall }, `${doubt}${figure}`];
+    return [
+      "recovered ",
+      { wall: course.recovered.wall },
+      `${doubt}${figureThen(plan, course.recovered.event)}`,
+    ];
   }
   if (course.offWall === undefined) return ["writing the flags and reading them back"];
   if (state.rollback?.seq !== seq || state.phase !== "looking")
@@ -131,6 +136,13 @@ function nowParts(told: Told, course: Course, seq: number): readonly Part[] {
 function currentFigure(told: Told, guard: string): string {
   const shown = cardOf(told).figures.find((one) => one.guard === guard);
   return shown === undefined ? "" : ` · ${guard} ${shown.text}`;
+}
+
+/** The figure with which the look ended, so that an old message does not show a later one. */
+function figureThen(plan: Plan, { guard: name, detail }: Of<"recovered">): string {
+  const guard = plan.guards.find((one) => one.name === name);
+  if (guard === undefined || guard.kind === "alive" || detail === undefined) return "";
+  return ` · ${guard.name} ${formatQuantity(Number(detail), guard.unit)}`;
 }
 
 function afterFailure({ plan, state }: Told): string {

@@ -71,7 +71,9 @@ export function eventInWords(plan: Plan, event: RolloutEvent): string | undefine
     case "advance_asked":
       return `${formatActor(event.by)} advances early from ${stageName(plan, event.stage)}`;
     case "held":
-      return `${formatActor(event.by)} holds (${holdInWords(event.reason)}): ${event.detail}`;
+      return event.reason === "person"
+        ? `${formatActor(event.by)} holds: ${event.detail}`
+        : `${formatActor(event.by)} holds (${holdInWords(event.reason)}): ${event.detail}`;
     case "resumed":
       return event.by.kind === "belay"
         ? `evidence is fresh again; resumed (${event.reasons.join(", ")})`
@@ -145,7 +147,7 @@ function gateOrBackInWords(plan: Plan, event: Rest): string {
     case "unlatched":
       return `${formatActor(event.by)} unlocked ${event.flags.join(", ")}: ${event.because}`;
     case "refused":
-      return `refused ${event.verb} by ${formatActor(event.by)}: ${event.code}`;
+      return `${formatActor(event.by)} asked for ${event.verb.replaceAll("_", " ")}, refused: ${event.detail.replace(/\.$/, "")}`;
     case "completed":
       return "completed";
     case "stopped":
