@@ -1,6 +1,7 @@
 /** A journal in memory that survives crashes, with the same promises as the real one: compare-and-set, claims, one outbox entry per key. */
 import type { Recorded } from "../../src/core/event.ts";
 import type {
+  Commit,
   CommitResult,
   EvidenceRow,
   Intake,
@@ -11,6 +12,7 @@ import type {
   StoredRun,
 } from "../../src/engine/ports.ts";
 
+/** Everything that is on disk; it outlives the journals that are opened on it. */
 export interface Disk {
   readonly runs: Map<string, StoredRun>;
   readonly events: Map<string, Recorded[]>;
@@ -24,6 +26,7 @@ export interface Disk {
   itemCount: number;
 }
 
+/** An empty disk. */
 export function createDisk(): Disk {
   return {
     runs: new Map(),
@@ -44,24 +47,6 @@ export function journalOn(
   disk: Disk,
   effect: <T>(name: string, transaction: () => T) => Promise<T>,
 ): Journal {
-  const queue = (drafts: readonly OutboxDraft[]): void => {
-    for (const draft of drafts) {
-      const known = disk.outbox.get(draft.key);
-      const id = known?.id ?? ++disk.itemCount;
-      const item = {
-        ...draft,
-        id,
-        generation: (known?.generation ?? 0) + 1,
-        attempts: disk.refs.has(draft.key) ? 0 : (known?.attempts ?? 0) + (draft.maybeSent === true ? 1 : 0),
-        done: false,
-      };
-      disk.outbox.set(draft.key, item);
-    }
-  };
-  const markAnswered = (key: string | undefined): void => {
-    const known = key === undefined ? undefined : disk.intakes.get(key);
-    if (known !== undefined) known.answered = true;
-  };
   return {
     accept: (intake) =>
       effect("accept", () => {
@@ -75,29 +60,11 @@ export function journalOn(
       ),
     answer: (key, drafts) =>
       effect("answer", () => {
-        markAnswered(key);
-        queue(drafts);
+        markAnswered(disk, key);
+        queue(disk, drafts);
       }),
     newRunId: () => effect("newRunId", () => `r-${++disk.runCount}`),
-    commit: (commit) =>
-      effect("commit", (): CommitResult => {
-        const revision = disk.runs.get(commit.run)?.state.revision ?? 0;
-        if (revision !== commit.expected) return { kind: "conflict" };
-        for (const claim of commit.begin?.claims ?? []) {
-          const owner = disk.claims.get(claim);
-          if (owner !== undefined) return { kind: "claimed", claim, run: owner };
-        }
-        const plan = commit.begin?.plan ?? disk.runs.get(commit.run)?.plan;
-        if (plan === undefined) throw new Error(`commit to unknown run ${commit.run}`);
-        for (const claim of commit.begin?.claims ?? []) disk.claims.set(claim, commit.run);
-        disk.runs.set(commit.run, { plan, state: commit.state });
-        disk.events.set(commit.run, [...(disk.events.get(commit.run) ?? []), ...commit.events]);
-        if (commit.ended)
-          for (const [claim, owner] of disk.claims) if (owner === commit.run) disk.claims.delete(claim);
-        queue(commit.outbox);
-        markAnswered(commit.intake);
-        return { kind: "ok" };
-      }),
+    commit: (commit) => effect("commit", () => commitTo(disk, commit)),
     openRuns: () =>
       effect("openRuns", () =>
         [...disk.runs.values()].filter(
@@ -139,4 +106,44 @@ export function journalOn(
       }),
     meta: (key) => effect("meta", () => disk.meta.get(key)),
   };
+}
+
+/** One decision, all or nothing: refused when the run has moved on or a claim is taken, else everything it changes. */
+function commitTo(disk: Disk, commit: Commit): CommitResult {
+  const revision = disk.runs.get(commit.run)?.state.revision ?? 0;
+  if (revision !== commit.expected) return { kind: "conflict" };
+  for (const claim of commit.begin?.claims ?? []) {
+    const owner = disk.claims.get(claim);
+    if (owner !== undefined) return { kind: "claimed", claim, run: owner };
+  }
+  const plan = commit.begin?.plan ?? disk.runs.get(commit.run)?.plan;
+  if (plan === undefined) throw new Error(`commit to unknown run ${commit.run}`);
+  for (const claim of commit.begin?.claims ?? []) disk.claims.set(claim, commit.run);
+  disk.runs.set(commit.run, { plan, state: commit.state });
+  disk.events.set(commit.run, [...(disk.events.get(commit.run) ?? []), ...commit.events]);
+  if (commit.ended)
+    for (const [claim, owner] of disk.claims) if (owner === commit.run) disk.claims.delete(claim);
+  queue(disk, commit.outbox);
+  markAnswered(disk, commit.intake);
+  return { kind: "ok" };
+}
+
+/** Queues messages: a draft under a known key is the next generation of that message, to be delivered again. */
+function queue(disk: Disk, drafts: readonly OutboxDraft[]): void {
+  for (const draft of drafts) {
+    const known = disk.outbox.get(draft.key);
+    const tries = (known?.attempts ?? 0) + (draft.maybeSent === true ? 1 : 0);
+    disk.outbox.set(draft.key, {
+      ...draft,
+      id: known?.id ?? ++disk.itemCount,
+      generation: (known?.generation ?? 0) + 1,
+      attempts: disk.refs.has(draft.key) ? 0 : tries,
+      done: false,
+    });
+  }
+}
+
+function markAnswered(disk: Disk, key: string | undefined): void {
+  const known = key === undefined ? undefined : disk.intakes.get(key);
+  if (known !== undefined) known.answered = true;
 }

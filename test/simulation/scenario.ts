@@ -5,6 +5,7 @@ import { createRandom, type Random } from "./timeline.ts";
 
 export type Lie = "down" | "timeout" | "nan" | "empty" | "stale" | "many" | "html" | "partial" | "limited";
 
+/** A span of virtual time, ms; `to` is just outside it. */
 export interface Window {
   readonly from: number;
   readonly to: number;
@@ -21,6 +22,13 @@ export interface Deed {
   readonly act:
     | { readonly kind: "command"; readonly text: string; readonly user: string; readonly twice: boolean }
     | { readonly kind: "edit"; readonly flag: string; readonly on: boolean };
+}
+
+/** A port call at which the process dies, by count since its start, before or after the call's effect, and for how long it is gone. */
+export interface Death {
+  readonly call: number;
+  readonly after: boolean;
+  readonly downMs: number;
 }
 
 export interface Scenario {
@@ -40,16 +48,28 @@ export interface Scenario {
   /** Chance that one call to the flag store goes wrong, ms-scale faults included. */
   readonly storeFaults: number;
   readonly chatFaults: number;
-  /** Port calls at which the process dies, by count since the start of an incarnation, and whether before or after the effect. */
-  readonly crashes: readonly { readonly call: number; readonly after: boolean; readonly downMs: number }[];
+  /** How each process dies, in their order; those after the last one live on. */
+  readonly crashes: readonly Death[];
   readonly deeds: readonly Deed[];
+  /** From here on nothing new goes wrong, so that everything can be expected to end well, ms. */
   readonly calmAt: number;
   readonly endAt: number;
+}
+
+export function isIn(window: Window, at: number): boolean {
+  return at >= window.from && at < window.to;
+}
+
+/** Whether `at` is in any of the windows. */
+export function isWithin(windows: readonly Window[], at: number): boolean {
+  return windows.some((one) => isIn(one, at));
 }
 
 const FLAGS = ["a", "b", "c"] as const;
 export const POLL_MS = 5_000;
 export const WINDOW_MS = 10_000;
+/** The limit of the guard on failed work. */
+export const MOST_SHARE = 0.02;
 const SECOND = 1_000;
 
 function guard(name: string, then: Guard["consequence"]): Guard {
@@ -62,7 +82,7 @@ function guard(name: string, then: Guard["consequence"]): Guard {
     windowMs: WINDOW_MS,
     breach: { k: 2, n: 3 },
     consequence: then,
-    max: 0.02,
+    max: MOST_SHARE,
     unit: "percent",
   };
 }
@@ -143,7 +163,7 @@ function planFrom(random: Random): Plan {
 
 function windows(random: Random, calmAt: number, most: number, longest: number): readonly Window[] {
   return Array.from({ length: random.int(0, most) }, () => {
-    const from = random.int(0, calmAt - 10) * 1;
+    const from = random.int(0, calmAt - 10);
     return { from, to: Math.min(calmAt, from + random.int(1, longest)) };
   });
 }
