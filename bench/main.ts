@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { coreTicks } from "./core-ticks.ts";
+import { measureEnvFile } from "./env-file.ts";
 import { type Figure, figureOf, PEERS, tableOf } from "./figures.ts";
 import { measureRounds } from "./rollback.ts";
 
@@ -60,6 +61,8 @@ async function main(): Promise<void> {
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+  const env = await measureEnvFile(Math.max(1, Math.round(rounds / 3)), tell);
+  figures.push(figureOf("the same with an env-file and its restart", env.visibleToOff));
   if (json) for (const figure of figures) process.stdout.write(`${JSON.stringify(figure)}\n`);
   else {
     const peers = PEERS.map(([name, time]) => `  ${name.padEnd(36)} ${time}`).join("\n");

@@ -25,12 +25,15 @@ export interface Eye {
   serviceOff(key: string): Promise<number>;
 }
 
+/** What the eye looks at. */
+type Watched = Pick<World, "prometheusUrl" | "probe">;
+
 /** Begins to look at once. */
-export function createEye(world: World): Eye {
+export function createEye(world: Watched): Eye {
   return { breachVisible: watchBreach(world), serviceOff: (key) => watchService(world, key) };
 }
 
-async function watchBreach(world: World): Promise<Seen> {
+async function watchBreach(world: Watched): Promise<Seen> {
   const brokenSince = Date.now();
   while (Date.now() - brokenSince < PATIENCE_MS) {
     const share = await failureShare(world.prometheusUrl);
@@ -52,7 +55,7 @@ async function failureShare(url: string): Promise<number | undefined> {
   }
 }
 
-async function watchService(world: World, key: string): Promise<number> {
+async function watchService(world: Watched, key: string): Promise<number> {
   const deadline = Date.now() + PATIENCE_MS;
   while (Date.now() < deadline) {
     try {

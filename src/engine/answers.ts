@@ -36,28 +36,34 @@ export function whoIs(actor: Actor, may: Omit<Asker, "actor">): string {
   return `You are ${formatActor(actor)}: ${may.operator ? "operator" : "viewer (hold and rollback are open to you)"}, in ${groups}.`;
 }
 
+/** Whether a word is the name of a rollout, a stage, a flag or a run. */
+export type IsName = (word: string) => boolean;
+
 /** A refusal in whole sentences; `mistakes` are those of files that could not be loaded, which may be what is missing. */
-export function refusalAnswer(refusal: Refusal, mistakes: readonly string[] = []): CommandAnswer {
-  const sentence = refusal.message.charAt(0).toUpperCase() + refusal.message.slice(1);
+export function refusalAnswer(
+  refusal: Refusal,
+  isName: IsName,
+  mistakes: readonly string[] = [],
+): CommandAnswer {
   return {
     ok: false,
     code: refusal.code,
-    text: `${sentence} Nothing changed.`,
-    lines: UNKNOWN.has(refusal.code) ? mistakeLines(mistakes) : [],
+    text: `${sentence(refusal.message, isName)} Nothing changed.`,
+    lines: UNKNOWN.has(refusal.code) && refusal.offers.length === 0 ? mistakeLines(mistakes) : [],
     offers: refusal.offers,
   };
 }
 
 /** What came of an ask. */
-export function outcomeAnswer(outcome: Outcome, run: string): CommandAnswer {
+export function outcomeAnswer(outcome: Outcome, run: string, isName: IsName): CommandAnswer {
   switch (outcome.kind) {
     case "refused":
-      return { ...refusalAnswer(outcome), run };
+      return { ...refusalAnswer(outcome, isName), run };
     case "already":
       return {
         ok: true,
         code: "already",
-        text: sentenceCase(outcome.note),
+        text: sentence(outcome.note, isName),
         lines: [],
         offers: outcome.offers,
         run,
@@ -67,6 +73,9 @@ export function outcomeAnswer(outcome: Outcome, run: string): CommandAnswer {
   }
 }
 
-export function sentenceCase(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+/** With a capital and a full stop; a name at the beginning stays as people must type it. */
+export function sentence(text: string, isName: IsName): string {
+  const [first = ""] = text.split(/[\s,:]/, 1);
+  const start = isName(first) ? text : text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(start) ? start : `${start}.`;
 }

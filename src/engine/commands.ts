@@ -18,7 +18,7 @@ import type { Asker, Outcome } from "../core/rollout/people.ts";
 import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { type Known, type Resolution, type Run, resolve } from "../core/target.ts";
 import { MINUTE } from "../core/time.ts";
-import { mistakeLines, outcomeAnswer, refusalAnswer, said, sentenceCase, whoIs } from "./answers.ts";
+import { mistakeLines, outcomeAnswer, refusalAnswer, said, sentence, whoIs } from "./answers.ts";
 import { beginning } from "./keeper.ts";
 import {
   type Clock,
@@ -37,6 +37,8 @@ import type { Runner } from "./runner.ts";
 
 /** A forward command that waited longer than this (Belay was down) changes nothing any more. */
 const FORWARD_EXPIRES_MS = 2 * MINUTE;
+
+const RUN_ID = /^r-\w+$/;
 
 export interface CommandsDeps {
   readonly clock: Clock;
@@ -83,9 +85,9 @@ export class Commands {
   async carryOut(intake: Intake): Promise<CommandAnswer> {
     try {
       const parsed = parseCommand(intake.text, intake.noun);
-      if ("kind" in parsed) return await this.#reply(intake, refusalAnswer(parsed));
+      if ("kind" in parsed) return await this.#reply(intake, refusalAnswer(parsed, this.#isName));
       const stale = this.#staleness(parsed, intake);
-      if (stale !== undefined) return await this.#reply(intake, refusalAnswer(stale));
+      if (stale !== undefined) return await this.#reply(intake, refusalAnswer(stale, this.#isName));
       return await this.#act(intake, parsed, resolve(parsed, this.#known(), this.#deps.clock.now()));
     } catch (error) {
       this.#deps.log.error("a command failed inside", { key: intake.key, error: messageOfFault(error) });
@@ -135,7 +137,7 @@ export class Commands {
   }
 
   #refuse(intake: Intake, refusal: Refusal): Promise<CommandAnswer> {
-    return this.#reply(intake, refusalAnswer(refusal));
+    return this.#reply(intake, refusalAnswer(refusal, this.#isName));
   }
 
   /** Old intents and stale buttons change nothing; going back is never too old. */
@@ -157,6 +159,12 @@ export class Commands {
     );
   }
 
+  readonly #isName = (word: string): boolean => {
+    const { plans, runners } = this.#deps;
+    const known = [...plans().values(), ...runners().map((one) => one.plan)];
+    return RUN_ID.test(word) || known.some((plan) => names(plan, word));
+  };
+
   #runner(run: string): Runner | undefined {
     return this.#deps.runners().find((one) => one.id === run);
   }
@@ -164,7 +172,7 @@ export class Commands {
   async #act(intake: Intake, parsed: Parsed, resolution: Resolution): Promise<CommandAnswer> {
     switch (resolution.kind) {
       case "refused":
-        return this.#reply(intake, refusalAnswer(resolution, this.#deps.mistakes()));
+        return this.#reply(intake, refusalAnswer(resolution, this.#isName, this.#deps.mistakes()));
       case "settled": {
         const by = this.#runner(resolution.run)?.state().startedBy;
         const text = by === undefined ? resolution.note : `${resolution.note} Begun by ${formatActor(by)}.`;
@@ -200,7 +208,7 @@ export class Commands {
       if (locked !== undefined) return this.#refuse(intake, locked);
     }
     const asker: Asker = { actor: intake.actor, ...this.#deps.mayOf(intake.actor) };
-    const answerOf = (outcome: Outcome): CommandAnswer => outcomeAnswer(outcome, runner.id);
+    const answerOf = (outcome: Outcome): CommandAnswer => outcomeAnswer(outcome, runner.id, this.#isName);
     const outcome = await runner.ask(resolution.ask, asker, intake.key, (one) =>
       this.#draftsFor(intake, answerOf(one)),
     );
@@ -258,7 +266,7 @@ export class Commands {
     const answer: CommandAnswer = {
       ok: true,
       code: "started",
-      text: sentenceCase(decided.note),
+      text: sentence(decided.note, this.#isName),
       lines,
       offers: [],
       run: ask.run,
@@ -313,7 +321,7 @@ export class Commands {
       case "plan": {
         const plan = this.#deps.plans().get(resolution.rollout ?? "");
         return plan === undefined
-          ? refusalAnswer(refuse("unknown_rollout", "no such rollout."))
+          ? refusalAnswer(refuse("unknown_rollout", "there is no such rollout."), this.#isName)
           : said(`Plan of ${plan.rollout}:`, planLines(plan));
       }
       case "status":
@@ -348,4 +356,8 @@ export class Commands {
     const card = cardOf(view);
     return said(`${title}:`, cardLines(card, zone), state.run, card.offers);
   }
+}
+
+function names({ rollout, stages, flags }: Plan, word: string): boolean {
+  return rollout === word || Object.hasOwn(flags, word) || stages.some((stage) => stage.name === word);
 }

@@ -98,6 +98,8 @@ test("Slack away during the rollback: it happens all the same, and the channel i
   expect(fake.violations()).toEqual([]);
 }, 60_000);
 
+const NEWEST = /Roll back (cache|parallel)/;
+
 test("a new process takes the rollout over: the same card goes on, and a press of the old one still works", async () => {
   const fake = await socketWorkspace();
   const world = new SmallWorld();
@@ -105,14 +107,17 @@ test("a new process takes the rollout over: the same card goes on, and a press o
   const first = await belay(fake, disk, world);
   await fake.command("ana", OPS, "/rollout start parser");
   await expect.poll(() => world.isOn("cache"), { timeout: 10_000 }).toBe(true);
-  const card = await fake.waitForMessage(OPS, (_, text) => text.includes("[Roll back cache]"), {
+  // Held, so that no further stage changes the buttons while the processes change.
+  await fake.command("ana", OPS, "/rollout hold");
+  const card = await fake.waitForMessage(OPS, (_, text) => text.includes("HELD") && NEWEST.test(text), {
     timeoutMs: 10_000,
   });
+  const [button = "", newest = ""] = NEWEST.exec(fake.textOf(card)) ?? [];
   await first.stop();
   await belay(fake, disk, world);
-  const seen = await fake.click("ben", OPS, card.ts, { text: "Roll back cache", confirm: true });
+  const seen = await fake.click("ben", OPS, card.ts, { text: button, confirm: true });
   expect(seen.outcome).toBe("ok");
-  await expect.poll(() => world.isOn("cache"), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => world.isOn(newest), { timeout: 10_000 }).toBe(false);
   await fake.waitForMessage(OPS, (_, text) => text.startsWith("ROLLED BACK parser"), { timeoutMs: 15_000 });
   const cards = fake.channelMessages(OPS).filter((one) => fake.textOf(one).startsWith("Rollout parser"));
   expect(cards.map(({ ts }) => ts)).toEqual([card.ts]);
