@@ -143,23 +143,27 @@ async function alone(
   process.stderr.write("Belay is not running; acting alone on its journal.\n");
   const belay = await startBelay({ ...config, logLevel: "error" }, { alone: true });
   const answer = await belay.command(command.text, command.as, command.key);
-  const off = await untilOff(belay, answer);
+  const parsed = parseCommand(command.text);
+  const isRollback = !("kind" in parsed) && parsed.spec.verb === "rollback";
+  const outcome = isRollback && answer.code === "done" ? await untilOff(belay, answer) : "stays";
   await belay.stop();
   show(answer, flags);
-  if (!off)
+  if (outcome === "off" && flags.json !== true)
+    out("Read back from the flag store as off. Start Belay: it then looks whether production recovers.");
+  if (outcome === "late")
     fail(
       "The flags could not be read back in 60 s. Set them by hand, and start Belay so that it keeps trying.",
       1,
     );
 }
 
-/** Waits until the run that was asked to go back has its flags read back; true at once when it is not going back. */
-async function untilOff(belay: Belay, answer: CommandAnswer): Promise<boolean> {
+/** Waits until the run that was asked to go back has its flags read back. */
+async function untilOff(belay: Belay, answer: CommandAnswer): Promise<"off" | "late"> {
   const deadline = performance.now() + ALONE_MS;
   for (;;) {
     const run = belay.engine.runs().find((state) => state.run === answer.run);
-    if (run === undefined || run.phase !== "rolling_back" || run.rollback?.offAt !== undefined) return true;
-    if (performance.now() > deadline) return false;
+    if (run === undefined || run.phase !== "rolling_back" || run.rollback?.offAt !== undefined) return "off";
+    if (performance.now() > deadline) return "late";
     await new Promise((wake) => setTimeout(wake, 50));
   }
 }

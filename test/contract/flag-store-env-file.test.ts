@@ -245,10 +245,12 @@ describe("environment file", () => {
     it("brings back exactly what was there, byte for byte", async () => {
       await target.restart();
       expect(await parallel()).toMatchObject({ effective: true });
-      const fault = await faultOf(store.write([put(PARALLEL, ON, (await parallel())?.version)]));
+      const write = put(PARALLEL, ON, (await parallel())?.version);
+      const fault = await faultOf(store.write([write]));
       expect(fault.message).toContain("the last working file is back and the target runs with it");
       expect(await readFile(path, "utf8")).toBe(TEXT);
-      expect(await parallel()).toMatchObject({ setting: OFF, effective: true });
+      // Its intent stays, so that nobody takes it for a person's edit.
+      expect(await parallel()).toMatchObject({ setting: OFF, effective: true, intent: write.intent });
     });
 
     it("does so too for a flip that was written before a crash", async () => {

@@ -652,6 +652,21 @@ describe("a flip that is not read back in time", () => {
     expect(walk.setting("a")).toEqual({ kind: "percent", percent: 50 });
   });
 
+  it("that the store itself took back is nobody's edit: its own words are waited for", () => {
+    const walk = new Walk(planOf());
+    walk.shop.takes = false;
+    walk.start();
+    const intent = walk.last("stage_started")?.flips[0]?.intent ?? "";
+    walk.store.set("a", { setting: OFF, version: 3, intent });
+    walk.pass(3 * SECOND);
+    expect(walk.state.stages[0]?.status).toBe("enabling");
+    expect(walk.kinds()).not.toContain("drift_found");
+    walk.refusals[intent] = "the service did not start; the last working file is back";
+    walk.pass(SECOND);
+    expect(walk.kinds().slice(-3)).toEqual(["stage_withdrawn", "held", "paged"]);
+    expect(walk.state.holds.map((hold) => hold.reason)).toEqual(["flag_store"]);
+  });
+
   it("refused by the store for good is withdrawn at once, with the store's words and a page", () => {
     const walk = new Walk(planOf());
     walk.shop.takes = false;

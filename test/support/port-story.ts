@@ -1,5 +1,5 @@
 /** One canonical rollout, in process, that dies at a chosen port call and is taken over by a new engine on the same files; judged like the one that never died. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createFileStore, seedFileStore } from "../../src/adapters/flags/file.ts";
@@ -24,13 +24,18 @@ import {
 } from "./port-world.ts";
 import { flagsIn } from "./short-world.ts";
 
+/** A death of the process, unlike one of the machine, asks nothing of the disk: where there is a file system in memory, its syncs cost no time. */
+const ROOT = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const SECOND_MS = 1_000;
 /** Virtual ms from a death to the next start. */
 const DOWN_MS = 2_000;
 const END_MS = 150 * SECOND_MS;
+/** Once it has ended it is watched this much longer, in case something stirs. */
+const QUIET_SECONDS = 6;
 /** A person who saw no answer types again after this. */
 const TYPE_AGAIN_MS = 5_000;
 const CULPRIT = "b";
+const STARTED = /^demo starts at a\.$/i;
 
 /** `a` is harmless; with `b` on, three in ten fail. */
 export const PLAN: Plan = planOf({
@@ -63,7 +68,7 @@ export async function playPortStory(
   journal: "sqlite" | "memory",
   death: Death | undefined,
 ): Promise<PortStory> {
-  const dir = mkdtempSync(join(tmpdir(), "belay-ports-"));
+  const dir = mkdtempSync(join(ROOT, "belay-ports-"));
   try {
     const story = new Story(dir, journal, death);
     return await story.play();
@@ -100,6 +105,7 @@ class Story {
   /** Calls of real files under way: virtual time stands still meanwhile. */
   #real = 0;
   #answered = false;
+  #quietSeconds = 0;
 
   constructor(dir: string, journal: "sqlite" | "memory", death: Death | undefined) {
     this.#dir = dir;
@@ -113,19 +119,31 @@ class Story {
     await seedFileStore(this.#flagsPath, Object.values(PLAN.flags));
     const second = (): void => {
       this.#production.second();
+      this.#quietSeconds = this.#hasEnded() ? this.#quietSeconds + 1 : 0;
       this.#timeline.after(SECOND_MS, second);
     };
     this.#timeline.after(SECOND_MS, second);
     this.#boot();
-    this.#timeline.after(100, () => this.#type(1));
-    while (this.#timeline.now() < END_MS - SECOND_MS) {
-      await this.#timeline.run(END_MS, () => this.#real > 0);
+    // At once: while Belay is still reading its journal.
+    this.#type(1);
+    const isOver = (): boolean => this.#quietSeconds >= QUIET_SECONDS;
+    while (!isOver() && this.#timeline.now() < END_MS - SECOND_MS) {
+      await this.#timeline.run(END_MS, () => this.#real > 0 || isOver());
       while (this.#real > 0) await new Promise((resolve) => setImmediate(resolve));
     }
     this.#life?.engine.stop();
     const end = await this.#judge();
     this.#sqlite?.close();
     return { wrong: this.#wrong, calls: this.#calls, deaths: this.#deaths, end };
+  }
+
+  /** Held after its recovery, and the card says so; what is still owed then is the judge's business. */
+  #hasEnded(): boolean {
+    const state = this.#life?.engine.runs()[0];
+    const shown = [...this.#channel.shown].some(
+      ([key, text]) => key.startsWith("card:") && text === "ROLLED BACK, HELD",
+    );
+    return shown && state?.phase === "walking" && state.holds.some((hold) => hold.reason === "rolled_back");
   }
 
   #type(tries: number): void {
@@ -269,15 +287,20 @@ class Story {
     expect(unanswered.length === 0, `never answered: ${unanswered.map((one) => one.key).join(", ")}`);
     const pending = await journal.pending();
     expect(pending.length === 0, `never delivered: ${pending.map((one) => one.key).join(", ")}`);
-    const { shown, twice } = this.#channel;
+    const { shown, twice, answers } = this.#channel;
     expect(twice.length === 0, `posted twice: ${twice.join(", ")}`);
     expect(
-      [...shown.keys()].some((key) => key.startsWith("answer:")),
-      "the person was never answered",
+      answers.some(({ text }) => STARTED.test(text)),
+      `the person was never told that it starts: ${answers.map(({ text }) => text).join(" | ")}`,
     );
+    for (const { key, text } of answers)
+      expect(
+        answers.every((one) => one.key !== key || one.text === text),
+        `two different answers to ${key}, one of them: ${text}`,
+      );
     if (this.#sqlite !== undefined) expect(this.#sqlite.verifyChain().ok, "the hash chain is broken");
     const told = [...shown]
-      .filter(([key]) => !key.startsWith("answer:") && !key.startsWith("note:"))
+      .filter(([key]) => !key.startsWith("note:"))
       .map(([key, text]) => `${key.split(":")[0]}: ${text}`);
     return JSON.stringify({
       phase: state.phase,
@@ -315,6 +338,7 @@ class Story {
     const bad = of("verdict_changed").find(
       ({ event }) => event.kind === "verdict_changed" && event.verdict === "breach",
     );
-    expect(bad !== undefined && decided - bad.at <= SECOND_MS, "the breach was not acted on at once");
+    const atOnce = SECOND_MS + this.#deaths * DOWN_MS;
+    expect(bad !== undefined && decided - bad.at <= atOnce, "the breach was not acted on at once");
   }
 }

@@ -128,22 +128,28 @@ export class Production {
 export class Channel {
   readonly shown = new Map<string, string>();
   readonly twice: string[] = [];
+  /** Every private answer ever sent. */
+  readonly answers: { readonly key: string; readonly text: string }[] = [];
 
   chat(timeline: Timeline, call: Call): Chat {
     return {
       post: (item, view) =>
         call("chat.post", async () => {
-          if (item.attempts > 0 && this.shown.has(item.key)) return { channel: "C1", ts: item.key };
-          // A private answer may rarely come twice, never not at all.
-          if (this.shown.has(item.key) && item.body.kind !== "answer") this.twice.push(item.key);
-          this.shown.set(item.key, textOf(item, view));
           await passing(timeline, 20);
-          return item.body.kind === "answer" ? undefined : { channel: "C1", ts: item.key };
+          // A private answer cannot be looked for: it may rarely come twice, never not at all.
+          if (item.body.kind === "answer") {
+            this.answers.push({ key: item.key, text: item.body.answer.text });
+            return undefined;
+          }
+          if (item.attempts > 0 && this.shown.has(item.key)) return { channel: "C1", ts: item.key };
+          if (this.shown.has(item.key)) this.twice.push(item.key);
+          this.shown.set(item.key, textOf(item, view));
+          return { channel: "C1", ts: item.key };
         }),
       update: (_ref, item, view) =>
         call("chat.update", async () => {
-          this.shown.set(item.key, textOf(item, view));
           await passing(timeline, 10);
+          this.shown.set(item.key, textOf(item, view));
         }),
     };
   }

@@ -53,6 +53,8 @@ export interface ShortWorldOptions {
   readonly house: Readonly<Record<string, string>>;
   /** More settings for Belay's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Channels in place of the one, all with the bot in them. */
+  readonly channels?: readonly string[];
   /** Wait before a killed Belay is started again, ms; 0 when not given. */
   readonly restartDelayMs?: number;
 }
@@ -88,7 +90,11 @@ export async function startShortWorld(options: ShortWorldOptions): Promise<Short
   const house = join(dir, "house");
   mkdirSync(state, { recursive: true, mode: 0o700 });
   writeHouse(house, options.house);
-  const slack = await startFakeSlack({ manifest: manifestOf({ mode: "socket" }) });
+  const { channels = [CHANNEL] } = options;
+  const slack = await startFakeSlack({
+    manifest: manifestOf({ mode: "socket" }),
+    seed: { channels: channels.map((name) => ({ name, botIsMember: true })) },
+  });
   const port = await freePort();
   try {
     const overlay = join(dir, "overlay.yaml");
@@ -241,9 +247,10 @@ export function privateNotes(slack: FakeSlack, user: string): readonly Message[]
 /** Every message Belay ever posted to the channel, deleted ones too, with the key that it carries. */
 export function keyedMessages(
   slack: FakeSlack,
+  channel = CHANNEL,
 ): readonly { readonly key: string; readonly text: string; readonly message: Message }[] {
   const schema = z.object({ event_payload: z.object({ key: z.string() }) });
-  return slack.channelMessages(CHANNEL, { deleted: true }).flatMap((message) => {
+  return slack.channelMessages(channel, { deleted: true }).flatMap((message) => {
     const metadata = schema.safeParse(message.metadata);
     return metadata.success
       ? [{ key: metadata.data.event_payload.key, text: slack.textOf(message), message }]

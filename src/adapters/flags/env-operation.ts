@@ -31,6 +31,7 @@ type Literals = ReadonlyMap<string, string>;
 /** What is to be done when the file has been written. */
 interface Job {
   readonly found: Found;
+  readonly writes: readonly FlagWrite[];
   readonly next: Buffer;
   /** Whether some of it goes back; those values hold whatever becomes of the restart. */
   readonly backward: boolean;
@@ -122,7 +123,7 @@ async function prepare(
     // Blanks at the end mean nothing here either, unless somebody left a quote open.
     const replace = backward.size > 0 ? replaceEvenWhenFull : replaceFile;
     const written = next.equals(bytes) || (await replace(found.path, wanted));
-    if (written) return { found, next, backward: backward.size > 0, fallback, results };
+    if (written) return { found, writes: accepted, next, backward: backward.size > 0, fallback, results };
   }
   throw new OutsideFault(`${env.path} is being changed by somebody else all the time; nothing was written`, {
     recoverable: true,
@@ -187,6 +188,17 @@ async function noteIntents(env: EnvFile, writes: readonly FlagWrite[]): Promise<
   await env.memos.write({ ...memo, intents: { ...memo.intents, ...Object.fromEntries(noted) } });
 }
 
+/** The intents whose values did not last, as the writers of what the last working file says instead. */
+async function noteTakenBack(env: EnvFile, { writes, fallback }: Job): Promise<void> {
+  const memo = await env.memos.read();
+  const back = variablesOf(fallback);
+  const noted = writes.flatMap(({ flag, intent }) => {
+    const wrote = back.get(flag.key);
+    return wrote === undefined ? [] : [[flag.key, { intent, wrote }] as const];
+  });
+  await env.memos.write({ ...memo, intents: { ...memo.intents, ...Object.fromEntries(noted) } });
+}
+
 async function restart(env: EnvFile): Promise<void> {
   const slow = () =>
     new OutsideFault(`the restart took longer than ${env.restartWithinMs} ms`, { recoverable: true });
@@ -225,6 +237,8 @@ async function takenBack(env: EnvFile, job: Job, cause: unknown): Promise<unknow
     lateFault(env, "putting the last working file back to"),
     async (signal) => {
       await quietly(() => env.memos.keepFailed(next, found.owner));
+      // Noted before the file says so: nobody but Belay has changed these flags back.
+      await quietly(() => noteTakenBack(env, job));
       return replaceFile(found.path, { bytes: fallback, expected: next, owner: found.owner, signal });
     },
   );

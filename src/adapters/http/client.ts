@@ -39,6 +39,11 @@ export async function sendCommand(
 ): Promise<Sent> {
   try {
     const { status, body } = await post(door, JSON.stringify(command));
+    if (status === 401)
+      return {
+        kind: "failed",
+        why: "it takes another token: BELAY_TOKEN must be the one it was started with",
+      };
     if (status !== 200) return { kind: "failed", why: errorOf(body) ?? `Belay answered ${status}` };
     const parsed = answerSchema.safeParse(body);
     return parsed.success

@@ -296,6 +296,8 @@ export function onEnabling(plan: Plan, state: State, world: World, now: Now): re
       reading !== undefined &&
       reading.at > at &&
       reading.version !== flip.version &&
+      // A store that took our own write back says why itself, in a moment.
+      reading.intent !== flip.intent &&
       !sameSetting(reading.setting, flip.to)
     );
   });
