@@ -19,7 +19,7 @@ import { type Connections, createConnections, embeddedPath } from "./connections
 import type { Actor, Recorded } from "./core/event.ts";
 import type { Pace } from "./core/files/stages.ts";
 import type { Plan } from "./core/plan.ts";
-import type { Asker } from "./core/rollout/people.ts";
+import type { Asker } from "./core/rollout/ask.ts";
 import { isOpenRun, type State } from "./core/rollout/state.ts";
 import { type Accepted, Engine } from "./engine/engine.ts";
 import { type Chat, type CommandAnswer, type Intake, messageOfFault, OutsideFault } from "./engine/ports.ts";

@@ -2,7 +2,7 @@
 import { nearest, type Parsed, shorten } from "./command.ts";
 import { flagsOfStage, type Plan, stageIndex } from "./plan.ts";
 import { type Refusal, refuse } from "./refusal.ts";
-import type { Ask } from "./rollout/people.ts";
+import type { Ask } from "./rollout/ask.ts";
 import { isBegun, isLive, isOpenRun, type State } from "./rollout/state.ts";
 import {
   type Doing,

@@ -1,7 +1,7 @@
 /** Answers to commands, in whole sentences. */
 import { type Actor, formatActor } from "../core/event.ts";
 import type { Offer, Refusal } from "../core/refusal.ts";
-import type { Asker, Outcome } from "../core/rollout/people.ts";
+import type { Asker, Outcome } from "../core/rollout/ask.ts";
 import type { CommandAnswer } from "./ports.ts";
 
 /** Refusals for which a file that could not be loaded may be the reason. */
@@ -16,7 +16,7 @@ export function mistakeLines(mistakes: readonly string[]): readonly string[] {
     "Not loaded as it stands, because of mistakes:",
     ...mistakes.slice(0, MOST_MISTAKES),
     ...(more > 0 ? [`... and ${more} more; \`belay check\` lists all`] : []),
-    "Mend the file, then send Belay a SIGHUP or restart it; until then the last good version counts, where there is one.",
+    "Mend the file, then `systemctl reload belay` (a SIGHUP to its process) reads it anew; until then the last good version counts, where there is one.",
   ];
 }
 

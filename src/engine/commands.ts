@@ -13,8 +13,8 @@ import {
   listLines,
   planLines,
 } from "../core/report/lines.ts";
+import type { Asker, Outcome } from "../core/rollout/ask.ts";
 import type { Reading } from "../core/rollout/desired.ts";
-import type { Asker, Outcome } from "../core/rollout/people.ts";
 import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { type Known, type Resolution, type Run, resolve } from "../core/target.ts";
 import { MINUTE } from "../core/time.ts";

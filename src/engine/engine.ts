@@ -1,8 +1,8 @@
 /** The engine: one runner per live rollout, commands in, messages out, and recovery of everything at start. */
 import type { Actor, Recorded } from "../core/event.ts";
 import type { Plan } from "../core/plan.ts";
+import type { Asker } from "../core/rollout/ask.ts";
 import type { Reading } from "../core/rollout/desired.ts";
-import type { Asker } from "../core/rollout/people.ts";
 import { rebase, stillOwed } from "../core/rollout/rebase.ts";
 import { isLive, isOpenRun, newestFlagStage, type State } from "../core/rollout/state.ts";
 import { EMPTY_WORLD } from "../core/rollout/world.ts";

@@ -1,6 +1,7 @@
 /** What each verb does in each phase, to whom, and with which reason code: one table for all of them. */
 import { describe, expect, it } from "vitest";
-import { type Ask, type Asker, type Outcome, onAsk } from "../../src/core/rollout/people.ts";
+import type { Ask, Asker, Outcome } from "../../src/core/rollout/ask.ts";
+import { onAsk } from "../../src/core/rollout/people.ts";
 import { ON } from "../../src/core/setting.ts";
 import { MINUTE } from "../../src/core/time.ts";
 import { ANA, BEN, baseline, operator, planOf, stage, viewer } from "../support/plans.ts";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { NoEvidenceReason } from "../../src/core/measurement.ts";
 import type { Plan } from "../../src/core/plan.ts";
-import type { Ask, Asker } from "../../src/core/rollout/people.ts";
+import type { Ask, Asker } from "../../src/core/rollout/ask.ts";
 import { isOpenRun, settingUpTo } from "../../src/core/rollout/state.ts";
 import { onTick } from "../../src/core/rollout/tick.ts";
 import { formatSetting, OFF, ON, percentSetting, type Setting, sameSetting } from "../../src/core/setting.ts";

@@ -11,7 +11,7 @@ import type {
   Substage,
   ThresholdGuard,
 } from "../../src/core/plan.ts";
-import type { Asker } from "../../src/core/rollout/people.ts";
+import type { Asker } from "../../src/core/rollout/ask.ts";
 import { OFF, ON, percentSetting, type Setting } from "../../src/core/setting.ts";
 import { MINUTE, SECOND } from "../../src/core/time.ts";
 

@@ -3,6 +3,7 @@ import { formatActor } from "../event.ts";
 import { flagsOfStage, type Plan, type Stage } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
+import { aheadOfPlan } from "../rollout/backward.ts";
 import { nextForward } from "../rollout/forward.ts";
 import { soakCredit } from "../rollout/soak.ts";
 import {
@@ -11,10 +12,12 @@ import {
   isBegun,
   isLive,
   isOpenRun,
+  isUndoable,
   newestFlagStage,
   newestUndoable,
   plannedAt,
   type State,
+  settingUpTo,
   soakNeededMs,
 } from "../rollout/state.ts";
 import { type World, watchedGuards } from "../rollout/world.ts";
@@ -312,6 +315,37 @@ function figuresOf(
   });
 }
 
+/** What a person's change of a flag asks for: to undo it when it came ahead of plan; when it took a flag away, to take back what requires it. */
+function driftOffers(plan: Plan, state: State, newest: number): readonly Offer[] {
+  const run = `run=${state.run}`;
+  const offers = aheadOfPlan(plan, state, -1).map(
+    ({ flag, stage }): Offer => ({
+      label: `Undo ${flag}`.slice(0, 70),
+      command: `rollout rollback ${plan.stages[stage]?.name ?? flag} ${run}`,
+      style: "danger",
+      confirm: `Set ${flag} back to ${formatSetting(settingUpTo(plan, state, flag, newest))} now?`,
+    }),
+  );
+  const changed = new Set(Object.keys(state.overridden));
+  const first = plan.stages.findIndex(
+    (stage, index) =>
+      isBegun(state.stages[index]) &&
+      isUndoable(stage) &&
+      flagsOfStage(stage).some((flag) =>
+        plan.flags[flag]?.requires.some((required) => changed.has(required)),
+      ),
+  );
+  const name = plan.stages[first]?.name;
+  if (name === undefined || first >= newest) return offers;
+  const dependants = plan.stages
+    .slice(first, newest + 1)
+    .map((stage) => stage.name)
+    .join(", ");
+  const confirm = `Take back ${dependants} now?`;
+  const command = `rollout rollback ${name} ${run}`;
+  return [...offers, { label: `Roll back ${dependants}`.slice(0, 70), command, style: "danger", confirm }];
+}
+
 /** The buttons that make sense now, most urgent first. */
 export function offersOf(plan: Plan, state: State): readonly Offer[] {
   if (!isOpenRun(state)) return [];
@@ -339,6 +373,7 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
     });
   }
   if (state.phase !== "walking") return offers;
+  if (hasHold(state, "drift")) offers.push(...driftOffers(plan, state, newest));
   const personal = state.holds.some((hold) => hold.reason === "person");
   if (!personal) offers.push({ label: "Hold", command: `rollout hold ${run}` });
   const resumable = state.holds.some(
@@ -347,7 +382,9 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
       hold.reason !== "expectation" &&
       !(hold.reason === "rolled_back" && Object.keys(state.latched).length > 0),
   );
-  if (resumable) offers.push({ label: "Resume", command: `rollout resume ${run}` });
+  const adopts = hasHold(state, "drift") && aheadOfPlan(plan, state, -1).length > 0;
+  if (resumable)
+    offers.push({ label: adopts ? "Adopt, resume" : "Resume", command: `rollout resume ${run}` });
   const soaking = state.stages.some((stage) => stage.status === "soaking") && state.review === undefined;
   if (state.holds.length === 0 && soaking) {
     offers.push({

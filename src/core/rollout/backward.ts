@@ -40,7 +40,27 @@ export function page(
   return state.paged.includes(key) ? NONE : [{ kind: "paged", key, severity, summary }];
 }
 
-/** The rollback of every begun stage above `to`, newest first; undefined when there is none. */
+/** A flag that somebody set ahead of plan, and the stage that is to set it. */
+export interface Ahead {
+  readonly flag: string;
+  readonly stage: number;
+}
+
+/** Flags that people set before their stage, above stage `to`, and that a rollback could take back. */
+export function aheadOfPlan(plan: Plan, state: State, to: number): readonly Ahead[] {
+  return plan.stages.flatMap((stage, index) =>
+    index <= to || !isUndoable(stage) || isBegun(state.stages[index])
+      ? []
+      : flagsOfStage(stage)
+          .filter((flag) => {
+            const found = state.overridden[flag];
+            return found !== undefined && !sameSetting(found, settingUpTo(plan, state, flag, to));
+          })
+          .map((flag) => ({ flag, stage: index })),
+  );
+}
+
+/** The rollback of every begun stage above `to`, newest first, and of the flags in `also`; undefined when there is nothing to take back. */
 export function planRollback(
   plan: Plan,
   state: State,
@@ -48,13 +68,15 @@ export function planRollback(
   to: number,
   cause: Cause,
   by: Actor,
+  also: readonly string[] = [],
 ): RolloutEvent | undefined {
   const stages: number[] = [];
   for (let index = plan.stages.length - 1; index > to; index--) {
     if (isBegun(state.stages[index]) && isUndoable(stageAt(plan, index))) stages.push(index);
   }
-  if (stages.length === 0) return undefined;
-  const flags = [...new Set(stages.flatMap((index) => [...flagsOfStage(stageAt(plan, index))].reverse()))];
+  if (stages.length === 0 && also.length === 0) return undefined;
+  const begun = stages.flatMap((index) => [...flagsOfStage(stageAt(plan, index))].reverse());
+  const flags = [...new Set([...also, ...begun])];
   const flips = flags.map((flag): Flip => {
     const from = world.readings[flag]?.setting ?? state.flips[flag]?.flip.to ?? { kind: "on" as const };
     return {

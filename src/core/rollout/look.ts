@@ -69,6 +69,8 @@ function recovered(
     ...(guard === undefined ? {} : { guard }),
     ...(shown?.value === undefined ? {} : { detail: String(Number(shown.value.toPrecision(4))) }),
   };
+  // Setting back what somebody changed ahead of plan is no rollback of the rollout: the hold for that change is still there.
+  if (state.rollback?.stages.length === 0) return [done];
   if (newestUndoable(plan, state) < 0) return [done, { kind: "rolled_back" }];
   const flags = state.rollback?.flags.join(", ") ?? "";
   const detail = `${flags} rolled back; unlock and enable to try again`;

@@ -1,11 +1,13 @@
 /** What people may do to a rollout: each verb becomes events, a note that it is done already, or a refusal with a reason code. */
 import { type Actor, formatActor, type RolloutEvent, SELF_ENDING } from "../event.ts";
 import { flagsOfStage, leastSoakMs, type Plan } from "../plan.ts";
-import { type Offer, type Refusal, refuse } from "../refusal.ts";
+import { refuse } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
-import { page, planRollback, QUARANTINE_MS, reachOf } from "./backward.ts";
+import { type Ask, type Asker, already, done, type Outcome } from "./ask.ts";
+import { QUARANTINE_MS } from "./backward.ts";
 import { firstLocked, heldRefusal, latchedRefusal, rollbackAll } from "./blocked.ts";
 import { nextForward } from "./forward.ts";
+import { onRollbackAsk } from "./rollback-ask.ts";
 import { bankProgress } from "./soak.ts";
 import {
   guardsFor,
@@ -20,39 +22,6 @@ import {
   stageAt,
 } from "./state.ts";
 import { judgementOf, type World, watchedGuards } from "./world.ts";
-
-/** What one person asks of one rollout run. `to` of a rollback is the index of the newest stage that stays (-1: none). */
-export type Ask =
-  | { readonly kind: "set_end"; readonly end: number }
-  | { readonly kind: "hold"; readonly because?: string }
-  | { readonly kind: "resume" }
-  | { readonly kind: "advance" }
-  | { readonly kind: "extend"; readonly ms: number }
-  | { readonly kind: "stop"; readonly confirmed: boolean; readonly because?: string }
-  | { readonly kind: "rollback"; readonly to: "newest" | number; readonly because?: string }
-  | { readonly kind: "approve" }
-  | { readonly kind: "signoff"; readonly decision: "go" | "no-go"; readonly because?: string }
-  | { readonly kind: "unlock"; readonly flags: readonly string[]; readonly because: string };
-
-/** Who asks, and what configuration lets them do. */
-export interface Asker {
-  readonly actor: Actor;
-  readonly operator: boolean;
-  readonly groups: readonly string[];
-}
-
-export type Outcome =
-  | { readonly kind: "events"; readonly events: readonly RolloutEvent[]; readonly note: string }
-  | { readonly kind: "already"; readonly note: string; readonly offers: readonly Offer[] }
-  | Refusal;
-
-function done(events: readonly RolloutEvent[], note: string): Outcome {
-  return { kind: "events", events, note };
-}
-
-function already(note: string, offers: readonly Offer[] = []): Outcome {
-  return { kind: "already", note, offers };
-}
 
 /** Decides one ask. Backward asks (hold, rollback) are allowed to anyone and at any time; forward asks obey every gate. */
 export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: World, now: Now): Outcome {
@@ -95,52 +64,6 @@ export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: W
     case "signoff":
       return onSignOff(plan, state, ask, asker.actor);
   }
-}
-
-function onRollbackAsk(
-  plan: Plan,
-  state: State,
-  ask: Extract<Ask, { kind: "rollback" }>,
-  asker: Asker,
-  world: World,
-): Outcome {
-  const newest = newestUndoable(plan, state);
-  const to = ask.to === "newest" ? newest - 1 : ask.to;
-  const name = state.rollout;
-  if (!isLive(state) && state.phase !== "stuck") {
-    return refuse(
-      "not_live",
-      `${name} (${state.run}) has ended (${state.phase}); there is nothing live to roll back.`,
-    );
-  }
-  if (newest < 0 || newest <= to) {
-    if (state.phase === "rolling_back" || state.phase === "looking")
-      return already(`${name} is already going back: ${state.rollback?.flags.join(", ") ?? ""}.`);
-    const left = newest < 0 ? `that ${name} turned on` : `of ${name} after ${stageAt(plan, to).name}`;
-    return refuse("nothing_to_undo", `Nothing ${left} is on.`);
-  }
-  if (ask.to === "newest" && state.phase === "rolling_back") {
-    const offers = [rollbackAll(state)];
-    return already(`${state.rollback?.flags.join(", ") ?? name} is already being taken back.`, offers);
-  }
-  const reach = asker.operator ? { to, spared: [] } : reachOf(plan, state, to);
-  const cause = { kind: "person" as const, ...(ask.because === undefined ? {} : { because: ask.because }) };
-  const started = planRollback(plan, state, world, reach.to, cause, asker.actor);
-  const flags = started?.kind === "rollback_started" ? started.flips.map((flip) => flip.flag).join(", ") : "";
-  const events = started === undefined ? [] : [started];
-  if (reach.spared.length === 0) return done(events, `Rolling back ${flags}.`);
-  const spared = `${reach.spared.join(", ")} can only be taken back by an operator`;
-  const note = `${flags === "" ? "" : `Rolling back ${flags}. `}${spared}. On-call is paged.`;
-  return done([...events, ...operatorNeeded(state, asker.actor, `${name}: ${spared}`)], note);
-}
-
-/** A press that needs an operator: on record, and on-call is paged, once until the flags change again. */
-function operatorNeeded(state: State, by: Actor, detail: string): readonly RolloutEvent[] {
-  const summary = `${detail}, and ${formatActor(by)} asks for it`;
-  return [
-    { kind: "refused", verb: "rollback", code: "not_authorised", by, detail },
-    ...page(state, `${state.run}.operator.${state.epoch.at}`, "P1", summary),
-  ];
 }
 
 function onHoldAsk(
