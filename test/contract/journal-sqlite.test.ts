@@ -182,7 +182,7 @@ describe("the hash chain", () => {
     [
       "a row put in at the end",
       7,
-      [`INSERT INTO events SELECT 7, run, seq + 1, at, wall, event, hash FROM events WHERE pos = 6`],
+      [`INSERT INTO events SELECT 7, run, seq + 1, at, wall, was, event, hash FROM events WHERE pos = 6`],
     ],
   ];
 
