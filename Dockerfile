@@ -2,14 +2,17 @@
 #
 #   docker build -t belay .
 #   docker run --read-only --cap-drop=ALL --security-opt=no-new-privileges \
-#     -v ./house:/etc/belay:ro -v belay-data:/data --env-file belay.env belay
+#     --network host -v ./belay-files:/etc/belay:ro -v belay-data:/data --env-file belay.env belay
+#
+# belay-files holds flags/, schedules/ and runbooks/. Belay listens on loopback only: on the host's network the services there can read
+# flags by OFREP, and Prometheus and a proxy can reach it.
 #
 # Node is process 1. Linux gives process 1 no default action for signals, so SIGTERM and SIGINT do something only because `belay start`
 # handles them itself: it stops taking commands, writes what it has, and ends. It starts no other programs here, so there are no orphans
 # to collect and no init is needed.
 #
 # There is no HEALTHCHECK: only the one who runs the image knows the address, and a Belay that cannot reach Slack or Prometheus is not to
-# be restarted for it. Ask /healthz from the orchestrator.
+# be restarted for it. /healthz answers on the loopback port.
 
 FROM node:24-bookworm-slim AS packages
 WORKDIR /app

@@ -1,7 +1,7 @@
 /** Which tests run where: unit tests side by side, those with real servers after them, and the end-to-end ones one file at a time. */
 import { defineConfig } from "vitest/config";
 
-/** The machine that counts has two cores; more workers would only make timings worse. */
+/** Two workers: the figures of the README are for two cores, and more would only make timings worse. */
 const WORKERS = 2;
 
 const shared = {

@@ -68,7 +68,7 @@ function ms(value: number): string {
   return value >= 10_000 ? `${(value / 1_000).toFixed(1)} s` : `${value} ms`;
 }
 
-/** What peers document or were read to do, from a visible regression to the beginning of the rollback. Not measured here. */
+/** What peers document, from a visible regression to the beginning of the rollback. Not measured here. */
 export const PEERS: readonly (readonly [string, string])[] = [
   ["Argo Rollouts, documented example", "15-20 min"],
   ["Flagger, tutorial settings", "5-6 min"],

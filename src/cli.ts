@@ -15,7 +15,7 @@ import { parseCommand } from "./core/command.ts";
 import type { Plan } from "./core/plan.ts";
 import { SECOND } from "./core/time.ts";
 import { type CommandAnswer, messageOfFault, OutsideFault } from "./engine/ports.ts";
-import { type Belay, startBelay } from "./main.ts";
+import { type Belay, JOURNAL_FILE, startBelay } from "./main.ts";
 
 /** A command alone waits this long for its rollback to be read back. */
 const ALONE_MS = 60_000;
@@ -121,6 +121,12 @@ async function doCommand(words: readonly string[], flags: DoFlags): Promise<void
       2,
     );
   }
+  // A fresh, empty journal would say that nothing is live: the worst answer to a rollback.
+  if (!existsSync(join(config.stateDir, JOURNAL_FILE)))
+    fail(
+      `No Belay answers in ${config.stateDir}, and there is no journal in it. Is BELAY_STATE the folder of your Belay, and are you its user? Nothing changed.`,
+      2,
+    );
   await alone(config, command, flags);
 }
 

@@ -30,6 +30,9 @@ const SAVE_CLOCK_MS = 5_000;
 /** Urgent messages waiting longer than this in a live rollout are logged as an error. */
 const DARK_MS = 120_000;
 
+/** The journal, in the state folder. */
+export const JOURNAL_FILE = "journal.db";
+
 export interface StartOptions {
   readonly overlay?: string | undefined;
   readonly pace?: Pace | undefined;
@@ -64,7 +67,7 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
   const state = prepareStateDir(config.stateDir);
   try {
     const journal = openSqliteJournal({
-      path: join(state.path, "journal.db"),
+      path: join(state.path, JOURNAL_FILE),
       reservePath: join(state.path, "reserve"),
     });
     const newest = journal.newestInstant()?.steady;

@@ -9,10 +9,10 @@ import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { DAY } from "../core/time.ts";
 import { announce } from "./announce.ts";
 import { Commands } from "./commands.ts";
-import { type Bell, createBell } from "./concurrency.ts";
+import { type Bell, createBell, withDeadline } from "./concurrency.ts";
 import type { Missed } from "./measure.ts";
 import { Outbox } from "./outbox.ts";
-import { impatient } from "./patience.ts";
+import { BACKWARD_DEADLINE_MS, impatient, JOURNAL_DEADLINE_MS } from "./patience.ts";
 import {
   type Chat,
   type Clock,
@@ -124,11 +124,14 @@ export class Engine {
     const { clock, journal, log } = this.#deps;
     const { steady, wall } = clock.now();
     const intake: Intake = { ...request, at: steady, wall };
+    const isBackward = this.#commands.isBackward(intake);
+    const deadlineMs = isBackward ? BACKWARD_DEADLINE_MS : JOURNAL_DEADLINE_MS;
     try {
-      if (!(await journal.accept(intake))) return { kind: "duplicate" };
+      if (!(await withDeadline(clock, deadlineMs, "journal", journal.accept(intake))))
+        return { kind: "duplicate" };
     } catch (error) {
       log.error("a command could not be journaled", { key: intake.key, error: messageOfFault(error) });
-      if (!this.#commands.isBackward(intake)) return { kind: "unavailable", text: UNAVAILABLE };
+      if (!isBackward) return { kind: "unavailable", text: UNAVAILABLE };
     }
     const answer = this.#commands.carryOut(intake);
     void answer.then(() => this.#outbox.kick());

@@ -6,7 +6,7 @@ import { evolve } from "../core/rollout/evolve.ts";
 import { rebase, stillOwed } from "../core/rollout/rebase.ts";
 import { isOpenRun, type State } from "../core/rollout/state.ts";
 import { withDeadline } from "./concurrency.ts";
-import { JOURNAL_DEADLINE_MS } from "./patience.ts";
+import { BACKWARD_DEADLINE_MS, JOURNAL_DEADLINE_MS } from "./patience.ts";
 import {
   type Clock,
   type Commit,
@@ -18,8 +18,6 @@ import {
 } from "./ports.ts";
 
 const MOST_RECENT = 200;
-/** Going back waits this long for the journal, then counts without it. */
-const BACKWARD_DEADLINE_MS = 200;
 
 /** Events that only go forward or end things well; they are never applied without the journal. */
 const FORWARD: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]>([

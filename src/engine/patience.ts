@@ -5,6 +5,9 @@ import type { Clock, Journal } from "./ports.ts";
 /** A journal that takes longer is treated as gone; the outcome of a commit is then read back later. */
 export const JOURNAL_DEADLINE_MS = 1_500;
 
+/** Going back waits this long for the journal, then counts without it. */
+export const BACKWARD_DEADLINE_MS = 200;
+
 /** The same journal; each call rejects with a recoverable `OutsideFault` after the deadline. */
 export function impatient(journal: Journal, clock: Clock): Journal {
   const soon = <T>(call: Promise<T>): Promise<T> => withDeadline(clock, JOURNAL_DEADLINE_MS, "journal", call);

@@ -5,7 +5,7 @@ import { type Ground, startGround } from "../support/ground.ts";
 import { type KillStory, playKillStory } from "../support/kill-story.ts";
 
 const SEED = Number(process.env["BELAY_KILL_SEED"] ?? "20261122");
-/** Two stories at a time, each on a ground of its own: the machine that counts has two cores. */
+/** Two stories at a time, each on a ground of its own: two cores are what the times are meant for. */
 const LANES = 2;
 const STORIES_PER_LANE = 4;
 const NAMES = Array.from({ length: LANES * STORIES_PER_LANE }, (_, index) => `story ${index + 1}`);

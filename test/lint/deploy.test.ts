@@ -52,6 +52,22 @@ describe("deploy/belay.service", () => {
   });
 });
 
+describe("deploy/belay", () => {
+  const script = readFileSync(join(ROOT, "deploy", "belay"), "utf8");
+
+  it("speaks to the Belay of the unit: same program, same folders, same user", () => {
+    const [program = ""] = values("ExecStart").map((command) => command.replace(/ start$/, ""));
+    expect(script).toContain(program);
+    const state =
+      values("Environment")
+        .join(" ")
+        .match(/BELAY_STATE=\S+/)?.[0] ?? "none";
+    expect(script).toContain(state);
+    expect(script).toContain(`BELAY_DIR=${values("WorkingDirectory")[0] ?? "none"}`);
+    expect(script).toContain(`sudo -u ${values("User")[0] ?? "none"}`);
+  });
+});
+
 describe("deploy/50-belay.rules", () => {
   /** Loads the rule as polkit does and asks it. */
   function ask(user: string, id: string, details: Readonly<Record<string, string>>): string {

@@ -1,4 +1,4 @@
-/** Many port stories at once, on as many threads as the machine that counts has cores; this file is also what each thread runs. */
+/** Many port stories at once, on two threads; this file is also what each thread runs. */
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { type Death, type PortStory, playPortStory } from "./port-story.ts";
 

@@ -177,7 +177,11 @@ function pageAlert(told: Told, seq: number): Alert | undefined {
   const { plan, state } = told;
   return {
     title: `PAGE ${paged.event.severity} · ${plan.rollout} · ${plan.environment}`,
-    lines: [line("What", paged.event.summary), line("Stands", cardOf(told).status)],
+    lines: [
+      line("What", paged.event.summary),
+      line("Stands", cardOf(told).status),
+      ...(plan.runbook === undefined ? [] : [line("Runbook", `runbooks/${plan.runbook}.md`)]),
+    ],
     offers: isOpenRun(state) ? offersOf(plan, state) : [],
     summary: paged.event.summary,
   };

@@ -1,4 +1,4 @@
-/** Checks every promise on a simulated run, each at its moment (I1 to I12 and R10 by their usual names), and keeps what was broken. */
+/** Checks every promise on a simulated run, each at its moment, and keeps what was broken. */
 import type { Recorded } from "../../../src/core/event.ts";
 import type { State } from "../../../src/core/rollout/state.ts";
 import { CHANGE_CHECKS } from "./changes.ts";
