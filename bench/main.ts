@@ -62,7 +62,12 @@ async function main(): Promise<void> {
     rmSync(dir, { recursive: true, force: true });
   }
   const env = await measureEnvFile(Math.max(1, Math.round(rounds / 3)), tell);
-  figures.push(figureOf("breach visible in Prometheus -> OFF read back (env-file with its restart, 2 of 3)", env.visibleToOff));
+  figures.push(
+    figureOf(
+      "breach visible in Prometheus -> OFF read back (env-file with its restart, 2 of 3)",
+      env.visibleToOff,
+    ),
+  );
   if (json) for (const figure of figures) process.stdout.write(`${JSON.stringify(figure)}\n`);
   else {
     const peers = PEERS.map(([name, time]) => `  ${name.padEnd(36)} ${time}`).join("\n");

@@ -58,6 +58,7 @@ export class Reconcile {
   #stopped = false;
   /** Per flag: the intent last written and when (steady ms), so that one intent is not written again before a later read. */
   readonly #written = new Map<string, { intent: string; at: number }>();
+  #readAt: number | undefined;
   readonly #bells;
   /** Rung by new decisions only: a failing write keeps its distance whatever the reads say. */
   readonly #retryBells;
@@ -76,6 +77,11 @@ export class Reconcile {
 
   views(): Views {
     return this.#views;
+  }
+
+  /** Steady ms at which the newest read that succeeded began. */
+  readAt(): number | undefined {
+    return this.#readAt;
   }
 
   storeFault(): string | undefined {
@@ -130,6 +136,7 @@ export class Reconcile {
         Object.entries(found).map(([flag, reading]) => [flag, { ...reading, at }]),
       );
       this.#fault = undefined;
+      this.#readAt = at;
       return true;
     } catch (error) {
       if (this.#fault === undefined) {
@@ -160,7 +167,9 @@ export class Reconcile {
   /** The writes of one lane that are owed and not already under way. */
   #owed(lane: Lane): readonly Write[] {
     const { clock, plan, state } = this.#deps;
-    return neededWrites(desired(plan, state()), this.#readings, clock.now().steady).filter((write) => {
+    const isReadable = this.#fault === undefined;
+    const needed = neededWrites(desired(plan, state()), this.#readings, clock.now().steady, isReadable);
+    return needed.filter((write) => {
       if (write.direction !== lane) return false;
       const last = this.#written.get(write.flag);
       if (last === undefined || last.intent !== write.intent) return true;

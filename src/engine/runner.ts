@@ -27,6 +27,8 @@ import { Reconcile } from "./reconcile.ts";
 
 /** A quiet rollout is looked at this often, so that planned times and deadlines are met. */
 const TICK_MS = 1_000;
+/** Fresh evidence for a forward step is asked for at most this often; what is still lacking then comes with the next tick. */
+const ASK_EVERY_MS = 250;
 /** More transitions in one step than this are a bug; the run is quarantined. */
 const MOST_TRANSITIONS = 100;
 /** An ask that loses the race for the journal this often is refused. */
@@ -63,6 +65,7 @@ export class Runner {
   #stopped = false;
   #queued = false;
   #asking = false;
+  #askedAt = Number.NEGATIVE_INFINITY;
   /** What was missed is still being fetched: nothing is decided on half of it, but a rollback goes on. */
   #isCatchingUp = false;
 
@@ -89,12 +92,14 @@ export class Runner {
 
   world(): World {
     const fault = this.#reconcile.storeFault();
+    const readAt = this.#reconcile.readAt();
     return {
       judgements: this.#measure.judgements(),
       readings: this.#reconcile.readings(),
       views: this.#reconcile.views(),
       refusals: this.#reconcile.refusals(),
       since: this.#since,
+      ...(readAt === undefined ? {} : { readAt }),
       ...(fault === undefined ? {} : { storeFault: fault }),
     };
   }
@@ -125,8 +130,11 @@ export class Runner {
 
   async #watch(missed: Missed | undefined): Promise<void> {
     if (missed !== undefined) {
-      await Promise.all([this.#measure.backfill(missed), this.#reconcile.readNow()]);
-      this.#isCatchingUp = false;
+      try {
+        await Promise.all([this.#measure.backfill(missed), this.#reconcile.readNow()]);
+      } finally {
+        this.#isCatchingUp = false;
+      }
       await this.#mailbox.run(() => this.#step());
     }
     if (this.#stopped) return;
@@ -206,6 +214,9 @@ export class Runner {
     const state = this.state();
     if (this.#asking || this.#stopped || state.phase !== "walking") return;
     if (nextForward(this.plan, state, this.world(), this.#deps.clock.now()).kind !== "ask") return;
+    const { steady } = this.#deps.clock.now();
+    if (steady - this.#askedAt < ASK_EVERY_MS) return;
+    this.#askedAt = steady;
     this.#asking = true;
     const guards = guardsBefore(this.plan, state, upcomingStage(this.plan, state));
     Promise.all([this.#measure.askNow(guards), this.#reconcile.readNow()])

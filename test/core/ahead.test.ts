@@ -5,7 +5,18 @@ import { cardOf } from "../../src/core/report/card.ts";
 import { hasHold } from "../../src/core/rollout/state.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { MINUTE, SECOND } from "../../src/core/time.ts";
-import { ANA, BEN, flag, flags, operator, planOf, viewer } from "../support/plans.ts";
+import {
+  ANA,
+  BEN,
+  flag,
+  flags,
+  operator,
+  plainFlag,
+  planOf,
+  review,
+  stage,
+  viewer,
+} from "../support/plans.ts";
 import { Walk } from "./walk.ts";
 
 const labels = (walk: Walk): readonly string[] =>
@@ -67,6 +78,40 @@ describe("a flag turned on ahead of plan", () => {
     while (walk.state.stages[2]?.status !== "soaking") walk.until("stage_enabled");
     expect(walk.kinds()).not.toContain("rollback_started");
     expect(walk.setting("c")).toEqual(ON);
+  });
+
+  it("adopted and then taken back: it is not turned on again before somebody resumes", () => {
+    const walk = ahead();
+    walk.ask({ kind: "resume" });
+    walk.ask({ kind: "rollback", to: 1 });
+    walk.until("recovered", 10 * MINUTE);
+    walk.pass(60 * MINUTE, 10 * SECOND);
+    expect(walk.setting("c")).toEqual(OFF);
+    expect(hasHold(walk.state, "drift")).toBe(true);
+  });
+
+  it("undone during a review before it: the review stays open", () => {
+    const stages = [stage("a", 0), review(20 * MINUTE), stage("b", 40 * MINUTE)];
+    const walk = new Walk(planOf({ stages })).start();
+    walk.until("review_opened");
+    walk.edit("b", ON);
+    walk.until("drift_found", MINUTE);
+    walk.ask({ kind: "rollback", to: 1 });
+    walk.until("recovered", 10 * MINUTE);
+    expect(walk.setting("b")).toEqual(OFF);
+    expect(walk.ask({ kind: "signoff", decision: "go" }).kind).toBe("events");
+  });
+
+  it("turned off ahead of plan: nobody is asked to turn it on, and taking everything back leaves it", () => {
+    const plan = planOf({ flags: flags(flag("a"), flag("b"), plainFlag("c")) });
+    const walk = new Walk(plan, { c: ON }).start();
+    walk.until("stage_enabled");
+    walk.edit("c", OFF);
+    walk.until("drift_found", MINUTE);
+    expect(labels(walk)).not.toContain("Undo c");
+    walk.ask({ kind: "rollback", to: -1 });
+    walk.pass(MINUTE);
+    expect([walk.setting("a"), walk.setting("c")]).toEqual([OFF, OFF]);
   });
 
   it("goes with everything a person takes back, and stays when Belay takes a stage back by itself", () => {

@@ -93,9 +93,9 @@ const TABLE: readonly (readonly [keyof typeof VERBS & string, string, string])[]
   [
     "rollback",
     "rollback_started",
-    "enabling soaking waiting held blind approval review looking locked not_cause stuck",
+    "enabling soaking waiting held blind approval review locked not_cause stuck",
   ],
-  ["rollback", "already", "going_back"],
+  ["rollback", "already", "going_back looking"],
   ["rollback", "not_live", "completed stopped rolled_back"],
 
   ["rollback all", "nothing_to_undo", "scheduled asking"],

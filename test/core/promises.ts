@@ -166,6 +166,12 @@ function intersect(a: readonly Span[], b: readonly Span[]): readonly Span[] {
   );
 }
 
+/** Whether a step forward for this flag was decided and not read back yet. */
+function isUnreadOn(state: State, flag: string): boolean {
+  const flip = state.flips[flag];
+  return flip?.direction === "forward" && flip.verifiedAt === undefined;
+}
+
 /** Remembers, apart from the state, the newest write of each flag and which flags people took over. */
 function foldFlips(
   { plan, before, recorded }: Step,
@@ -208,6 +214,7 @@ function wishesAreTheNewestFlips(
   taken: ReadonlyMap<string, Setting>,
 ): void {
   const wishes = new Map(desired(plan, state).map((wish) => [wish.flag, wish]));
+  const standsStill = state.phase !== "walking" || state.holds.length > 0;
   for (const [name, flip] of newest) {
     const wish = wishes.get(name);
     if (taken.has(name)) {
@@ -216,6 +223,11 @@ function wishesAreTheNewestFlips(
           "desired",
           `${name} was taken over by people and is still wished ${formatSetting(wish.setting)}`,
         );
+      continue;
+    }
+    if (standsStill && isUnreadOn(state, name)) {
+      if (wish !== undefined)
+        broken("desired", `${name} is not on yet, the rollout stands still, and it is wished`);
       continue;
     }
     if (wish === undefined || !sameSetting(wish.setting, flip.to) || wish.intent !== flip.intent)

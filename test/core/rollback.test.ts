@@ -655,7 +655,54 @@ describe("a person's rollback", () => {
   });
 });
 
+describe("a repeat of `rollback` while Belay looks whether the first one helped", () => {
+  it("takes nothing more, and offers what could be taken", () => {
+    const walk = allOn();
+    walk.ask({ kind: "rollback", to: "newest" });
+    walk.until("rollback_confirmed");
+    expect(walk.ask({ kind: "rollback", to: "newest" })).toMatchObject({
+      kind: "already",
+      note: expect.stringContaining("c is off; Belay looks"),
+      offers: [{ label: "Roll back b" }, { label: "Roll back all" }],
+    });
+    expect(settings(walk)).toBe("a on, b on, c off");
+    expect(walk.ask({ kind: "rollback", to: 0 }).kind).toBe("events");
+    walk.pass(5 * SECOND);
+    expect(settings(walk)).toBe("a on, b off, c off");
+  });
+});
+
 describe("an OFF that does not arrive", () => {
+  it("is written although the last reading, from before the decision, shows OFF already", () => {
+    const walk = new Walk(planOf()).start();
+    walk.pass(SECOND);
+    walk.shop.reads = false;
+    const before = walk.setting("a");
+    walk.edit("a", ON);
+    walk.ask({ kind: "rollback", to: "newest" });
+    walk.pass(5 * SECOND);
+    expect([before, walk.setting("a")]).toEqual([before, OFF]);
+  });
+
+  it("of a quarantined run is read back and told like any other, and a stop does not leave it behind", () => {
+    const walk = allOn();
+    walk.commit([{ kind: "quarantined", error: "boom" }]);
+    walk.shop.takes = false;
+    walk.shop.reads = false;
+    walk.ask({ kind: "rollback", to: -1 });
+    walk.commit([{ kind: "quarantined", error: "boom" }]);
+    expect(walk.state.phase).toBe("stuck");
+    expect(walk.ask({ kind: "stop", confirmed: true })).toMatchObject({ code: "rolling_back" });
+    expect(walk.until("paged", 2 * MINUTE).event).toMatchObject({
+      summary: expect.stringContaining("By hand"),
+    });
+    walk.shop.takes = true;
+    walk.shop.reads = true;
+    walk.until("rollback_off", MINUTE);
+    expect(settings(walk)).toBe("a off, b off, c off");
+    expect(walk.ask({ kind: "stop", confirmed: true }).kind).toBe("events");
+  });
+
   it("is written again until it does, pages after a minute with the step to do by hand, once", () => {
     const walk = allOn();
     walk.shop.takes = false;

@@ -49,6 +49,7 @@ export class Walk {
   #judgements: Record<string, Judgement | undefined> = {};
   #readings: Record<string, Reading | undefined> = {};
   #views: Record<string, ServiceView | undefined> = {};
+  #readAt: number | undefined;
   readonly #due = new Map<string, number>();
   readonly #written = new Set<string>();
   readonly #promises = createPromises();
@@ -76,6 +77,7 @@ export class Walk {
       views: this.#views,
       refusals: this.refusals,
       since: 1_000 * MINUTE,
+      ...(this.#readAt === undefined ? {} : { readAt: this.#readAt }),
       ...(this.shop.reads ? {} : { storeFault: "connection refused" }),
     };
   }
@@ -228,6 +230,7 @@ export class Walk {
   #read(): void {
     const { hasView, flags } = this.plan;
     if (this.shop.reads) {
+      this.#readAt = this.steady - 1;
       this.#readings = Object.fromEntries(
         [...this.store].map(([name, { setting, version, intent }]) => [
           name,
@@ -255,8 +258,8 @@ export class Walk {
 
   #write(): void {
     if (!this.shop.takes) return;
-    const readings = this.shop.reads ? this.#readings : {};
-    for (const write of neededWrites(desired(this.plan, this.state), readings, this.steady)) {
+    const wishes = desired(this.plan, this.state);
+    for (const write of neededWrites(wishes, this.#readings, this.steady, this.shop.reads)) {
       const stored = this.store.get(write.flag);
       if (this.deaf.has(write.flag)) continue;
       if (write.ifVersion !== undefined && write.ifVersion !== String(stored?.version)) continue;

@@ -76,10 +76,23 @@ describe("a person's hold", () => {
     expect(startOf(walk, "a")).toBe(11);
   });
 
-  it("while a stage is being enabled lets it be read back, and then stands", () => {
+  it("stops an ON that was decided and not written yet: nothing goes on while it is held", () => {
+    const walk = new Walk(planOf());
+    walk.shop.takes = false;
+    walk.start();
+    walk.pass(2 * SECOND);
+    walk.ask({ kind: "hold" });
+    walk.shop.takes = true;
+    walk.pass(MINUTE);
+    expect(walk.setting("a")).toEqual(OFF);
+    expect(walk.kinds()).toContain("stage_withdrawn");
+  });
+
+  it("while a stage is being enabled lets what was written be read back, and then stands", () => {
     const walk = new Walk(planOf());
     walk.view = "silent";
     walk.start();
+    walk.pass(SECOND);
     walk.ask({ kind: "hold" });
     walk.view = "follows";
     walk.until("stage_enabled");
@@ -456,6 +469,33 @@ describe("locked", () => {
     walk.commit([{ kind: "unlatched", flags: ["a"], by: ANA, because: "fixed" }]);
     expect(walk.state.phase).toBe("rolled_back");
     new Walk(walk.plan).start({ runs: [{ plan: walk.plan, state: walk.state }] });
+  });
+});
+
+describe("a flag that vanishes from the store", () => {
+  it("holds and pages: it does not count as on, and the rollout does not end well", () => {
+    const walk = on("c");
+    walk.store.delete("b");
+    walk.until("held", MINUTE);
+    expect(walk.last("held")).toMatchObject({
+      reason: "flag_store",
+      detail: expect.stringContaining("FEATURE_B"),
+    });
+    expect(walk.last("paged")).toMatchObject({ severity: "P1" });
+    walk.pass(10 * HOUR, 10 * SECOND);
+    expect(walk.state.phase).toBe("walking");
+    expect(walk.kinds().filter((kind) => kind === "paged")).toHaveLength(1);
+  });
+
+  it("before its stage: the stage does not begin, and says why", () => {
+    const walk = on("a");
+    walk.store.delete("b");
+    walk.pass(15 * MINUTE);
+    expect(nextForward(walk.plan, walk.state, walk.world(), walk.now())).toMatchObject({
+      kind: "wait",
+      code: "flag_store",
+      detail: "b is not in the flag store",
+    });
   });
 });
 

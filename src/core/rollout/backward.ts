@@ -54,7 +54,12 @@ export function aheadOfPlan(plan: Plan, state: State, to: number): readonly Ahea
       : flagsOfStage(stage)
           .filter((flag) => {
             const found = state.overridden[flag];
-            return found !== undefined && !sameSetting(found, settingUpTo(plan, state, flag, to));
+            // A person's OFF is never fought, not even when it came ahead of plan.
+            return (
+              found !== undefined &&
+              found.kind !== "off" &&
+              !sameSetting(found, settingUpTo(plan, state, flag, to))
+            );
           })
           .map((flag) => ({ flag, stage: index })),
   );

@@ -10,16 +10,25 @@ export interface Wish {
   readonly intent: string;
   readonly direction: "forward" | "backward";
   readonly verified: boolean;
+  /** Steady ms of the decision. */
+  readonly at: number;
   readonly writeBy?: number;
   readonly version?: string;
 }
 
-/** The wishes of a rollout, in the order in which flags are to be taken back (newest stage first). Flags it never wrote, or that people took over, have none. */
+/**
+ * The wishes of a rollout, in the order in which flags are to be taken back (newest stage first). Flags it never wrote, or that people took over,
+ * have none; while it is held or going back, neither has an ON that was decided before and is not yet read back.
+ */
 export function desired(plan: Plan, state: State): readonly Wish[] {
   const flags = new Set(plan.stages.flatMap(flagsOfStage).reverse());
+  const standsStill = state.phase !== "walking" || state.holds.length > 0;
   return [...flags].flatMap((flag) => {
     const flip = state.flips[flag];
-    return flip === undefined || state.overridden[flag] !== undefined ? [] : [toWish(flag, flip)];
+    if (flip === undefined || state.overridden[flag] !== undefined) return [];
+    return flip.direction === "forward" && flip.verifiedAt === undefined && standsStill
+      ? []
+      : [toWish(flag, flip)];
   });
 }
 
@@ -32,6 +41,7 @@ function toWish(flag: string, flip: FlipState): Wish {
     intent: flip.flip.intent,
     direction: flip.direction,
     verified: flip.verifiedAt !== undefined,
+    at: flip.at,
     ...(writeBy === undefined ? {} : { writeBy }),
     ...(version === undefined ? {} : { version }),
   };
@@ -65,13 +75,14 @@ export interface Write {
 
 /**
  * The writes needed now; a wish that was read back needs none (what changes later is judged by `decide`, not fought here). A backward wish is
- * written until it is read back, also blindly when the flag cannot be read. A forward wish is written only before its `writeBy`, on a reading
+ * written until it is read back, also blindly when the flag cannot be read: a reading from before the decision proves nothing then. A forward wish is written only before its `writeBy`, on a reading
  * that is still at the version on which it was decided.
  */
 export function neededWrites(
   wishes: readonly Wish[],
   readings: Readonly<Record<string, Reading | undefined>>,
   now: number,
+  isReadable = true,
 ): readonly Write[] {
   const writes: Write[] = [];
   for (const wish of wishes) {
@@ -79,7 +90,8 @@ export function neededWrites(
     const { flag, setting, intent, direction } = wish;
     if (wish.verified) continue;
     if (direction === "backward") {
-      if (reading === undefined || !sameSetting(reading.setting, setting) || !reading.effective)
+      const isOld = reading !== undefined && reading.at < wish.at && !isReadable;
+      if (reading === undefined || isOld || !sameSetting(reading.setting, setting) || !reading.effective)
         writes.push({ flag, setting, intent, direction });
       continue;
     }

@@ -40,7 +40,8 @@ export function applyBackward(plan: Plan, s: State, event: BackwardEvent, record
 
 function startRollback(plan: Plan, s: State, event: Of<"rollback_started">, recorded: Recorded): State {
   const { at, wall } = recorded;
-  const { approval: _void, baselineAsk: _dropped, review: _closed, ...rest } = s;
+  const { approval: _void, baselineAsk: _dropped, review, ...rest } = s;
+  const isReviewed = review !== undefined && review.stage <= event.to;
   const because = causeInWords(event.cause);
   const flags = event.flips.map((flip) => flip.flag);
   const latchable = event.stages.flatMap((index) =>
@@ -51,6 +52,7 @@ function startRollback(plan: Plan, s: State, event: Of<"rollback_started">, reco
   const breachAt = deeper?.breachAt ?? (event.cause.kind === "breach" ? event.cause.breachAt : undefined);
   return {
     ...rest,
+    ...(isReviewed ? { review } : {}),
     phase: "rolling_back",
     stages: s.stages.map((stage, index) =>
       event.stages.includes(index)

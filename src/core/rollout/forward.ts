@@ -6,6 +6,7 @@ import { formatDuration, isOpen, MINUTE, type Now, opensAt, SECOND } from "../ti
 import type { Judgement } from "../verdict.ts";
 import { page, UNVERIFIED_PAGE_MS } from "./backward.ts";
 import {
+  epochOf,
   guardsFor,
   isUndoable,
   newestFlagStage,
@@ -214,6 +215,9 @@ function freshEvidence(plan: Plan, state: State, world: World, now: Now, index: 
   for (const guard of guardsBefore(plan, state, index)) {
     const judgement = judgementOf(plan, state, world, guard);
     if (guard.kind === "expect" && judgement.met) continue;
+    const settled = epochOf(plan, state, guard);
+    if (settled > now.steady)
+      return wait("guard", `${guard.name}: its window still reaches back before the rollback`, settled);
     const outlived = now.steady - judgement.at > guard.intervalMs + plan.queryTimeoutMs;
     if (judgement.reason === "not_asked" || outlived) stale = true;
     else if (judgement.verdict !== "pass")
@@ -224,9 +228,16 @@ function freshEvidence(plan: Plan, state: State, world: World, now: Now, index: 
   for (const flag of flagsOfStage(stageAt(plan, index))) {
     const reading = world.readings[flag];
     if (reading === undefined && world.storeFault !== undefined) return wait("flag_store", world.storeFault);
+    if (reading === undefined && isMissing(plan, world, now))
+      return wait("flag_store", `${flag} is not in the flag store`);
     if (reading === undefined || now.steady - reading.at > plan.queryTimeoutMs) stale = true;
   }
   return stale ? { kind: "ask" } : undefined;
+}
+
+/** Whether a read of just now succeeded, so that a flag without a reading is not there. */
+function isMissing(plan: Plan, world: World, now: Now): boolean {
+  return world.readAt !== undefined && now.steady - world.readAt <= plan.queryTimeoutMs;
 }
 
 function blames(judgement: Judgement): WaitCode {

@@ -13,7 +13,7 @@ import {
   UNVERIFIED_PAGE_MS,
   unseenFlags,
 } from "./backward.ts";
-import { isBegun, isUndoable, newestUndoable, pendingBackward, type State } from "./state.ts";
+import { hasHold, isBegun, isUndoable, newestUndoable, pendingBackward, type State } from "./state.ts";
 import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
@@ -69,10 +69,14 @@ function recovered(
     ...(guard === undefined ? {} : { guard }),
     ...(shown?.value === undefined ? {} : { detail: String(Number(shown.value.toPrecision(4))) }),
   };
-  // Setting back what somebody changed ahead of plan is no rollback of the rollout: the hold for that change is still there.
-  if (state.rollback?.stages.length === 0) return [done];
-  if (newestUndoable(plan, state) < 0) return [done, { kind: "rolled_back" }];
   const flags = state.rollback?.flags.join(", ") ?? "";
+  if (state.rollback?.stages.length === 0) {
+    // What somebody had changed ahead of plan was set back: no rollback of the rollout, but its plan would turn it on again.
+    if (hasHold(state, "drift")) return [done];
+    const detail = `${flags} set back before its stage; resume lets the plan go on`;
+    return [done, { kind: "held", reason: "drift", detail, by: BELAY }];
+  }
+  if (newestUndoable(plan, state) < 0) return [done, { kind: "rolled_back" }];
   const detail = `${flags} rolled back; unlock and enable to try again`;
   return [done, { kind: "held", reason: "rolled_back", detail, by: BELAY }];
 }

@@ -238,7 +238,7 @@ function onExtend(plan: Plan, state: State, ms: number, by: Actor): Outcome {
 }
 
 function onStop(plan: Plan, state: State, ask: Extract<Ask, { kind: "stop" }>, by: Actor, now: Now): Outcome {
-  if (state.phase === "rolling_back" || (isLive(state) && pendingBackward(state).length > 0))
+  if (state.phase === "rolling_back" || (isOpenRun(state) && pendingBackward(state).length > 0))
     return refuse("rolling_back", `${state.rollout} is going back; stop it when the flags are off.`);
   const on = plan.stages.filter(
     (_, index) =>

@@ -1,7 +1,7 @@
 /** A person asks to roll back: allowed at any time, and also for what somebody turned on ahead of plan. */
 import { type Actor, formatActor, type RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
-import { refuse } from "../refusal.ts";
+import { type Offer, refuse } from "../refusal.ts";
 import { type Ask, type Asker, already, done, type Outcome } from "./ask.ts";
 import { aheadOfPlan, page, planRollback, reachOf } from "./backward.ts";
 import { rollbackAll } from "./blocked.ts";
@@ -31,9 +31,15 @@ export function onRollbackAsk(
     const left = newest < 0 ? `that ${name} turned on` : `of ${name} after ${stageAt(plan, to).name}`;
     return refuse("nothing_to_undo", `Nothing ${left} is on.`);
   }
-  if (ask.to === "newest" && state.phase === "rolling_back") {
-    const offers = [rollbackAll(state)];
-    return already(`${state.rollback?.flags.join(", ") ?? name} is already being taken back.`, offers);
+  if (ask.to === "newest" && (state.phase === "rolling_back" || state.phase === "looking")) {
+    const flags = state.rollback?.flags.join(", ") ?? name;
+    if (state.phase === "rolling_back")
+      return already(`${flags} is already being taken back.`, [rollbackAll(state)]);
+    const next = rollbackNewest(plan, state);
+    return already(`${flags} is off; Belay looks whether that helped. To take back more, say what:`, [
+      ...next,
+      rollbackAll(state),
+    ]);
   }
   const reach = asker.operator ? { to, spared: [] } : reachOf(plan, state, to);
   const cause = { kind: "person" as const, ...(ask.because === undefined ? {} : { because: ask.because }) };
@@ -44,6 +50,16 @@ export function onRollbackAsk(
   const spared = `${reach.spared.join(", ")} can only be taken back by an operator`;
   const note = `${flags === "" ? "" : `Rolling back ${flags}. `}${spared}. On-call is paged.`;
   return done([...events, ...operatorNeeded(state, asker.actor, `${name}: ${spared}`)], note);
+}
+
+function rollbackNewest(plan: Plan, state: State): readonly Offer[] {
+  const newest = newestUndoable(plan, state);
+  if (newest < 0) return [];
+  const { name } = stageAt(plan, newest);
+  const command = `rollout rollback ${name} run=${state.run}`;
+  return [
+    { label: `Roll back ${name}`.slice(0, 70), command, style: "danger", confirm: `Take back ${name} now?` },
+  ];
 }
 
 /** What people turned on ahead of plan and this person may take back. */

@@ -16,13 +16,14 @@ import { onBreach } from "./breach.ts";
 import { nextForward, onEnabling } from "./forward.ts";
 import { onLooking } from "./look.ts";
 import { bankProgress, onSoaking } from "./soak.ts";
-import { hasHold, isBegun, isLive, newestUndoable, type State, stageAt } from "./state.ts";
+import { hasHold, isBegun, isLive, newestUndoable, pendingBackward, type State, stageAt } from "./state.ts";
 import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
 
 /** The events of the first due transition. Pure; returns one shared empty array when nothing changes, so that a quiet tick costs nothing. */
 export function onTick(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  if (state.phase === "stuck") return onStuck(plan, state, world, now);
   if (!isLive(state)) return NONE;
   const first = firstOf(verdictChanges(plan, state, world), () => verifyBackward(state, world));
   if (first.length > 0) return first;
@@ -38,6 +39,15 @@ export function onTick(plan: Plan, state: State, world: World, now: Now): readon
   }
 }
 
+/** A quarantined run decides nothing, but an OFF that is owed is read back, and told when it does not come. */
+function onStuck(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  if (pendingBackward(state).length > 0)
+    return firstOf(verifyBackward(state, world), () => onUnverified(plan, state, world, now));
+  return state.rollback !== undefined && state.rollback.offAt === undefined
+    ? [{ kind: "rollback_off" }]
+    : NONE;
+}
+
 function onWalking(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   let events = onBreach(plan, state, world);
   if (events.length > 0) return events;
@@ -46,6 +56,8 @@ function onWalking(plan: Plan, state: State, world: World, now: Now): readonly R
   events = onUnverified(plan, state, world, now);
   if (events.length > 0) return events;
   events = onDrift(plan, state, world);
+  if (events.length > 0) return events;
+  events = onVanished(plan, state, world);
   if (events.length > 0) return events;
   events = onEnabling(plan, state, world, now);
   if (events.length > 0) return events;
@@ -89,6 +101,22 @@ function verdictChanges(plan: Plan, state: State, world: World): readonly Rollou
     });
   }
   return changes ?? NONE;
+}
+
+/** A flag that Belay set and read back, and that the store does not hold any more: nobody can say how the service works then. */
+function onVanished(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
+  if (world.readAt === undefined || hasHold(state, "flag_store")) return NONE;
+  for (const [flag, { verifiedAt }] of Object.entries(state.flips)) {
+    if (verifiedAt === undefined || world.readAt <= verifiedAt || world.readings[flag] !== undefined)
+      continue;
+    const detail = `${plan.flags[flag]?.key ?? flag} is not in the flag store any more; put it back, or roll back`;
+    return [
+      ...bankProgress(plan, state, world),
+      { kind: "held", reason: "flag_store", detail, by: BELAY },
+      ...page(state, `${state.run}.vanished.${flag}.${verifiedAt}`, "P1", `${plan.rollout}: ${detail}`),
+    ];
+  }
+  return NONE;
 }
 
 /** Flags that people changed: one that Belay turned on and read back, or one of a stage that has not begun. */

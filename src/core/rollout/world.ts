@@ -17,6 +17,8 @@ export interface World {
   readonly since: number;
   /** Forward writes that the store refused for good, by intent, with its words. */
   readonly refusals: Readonly<Record<string, string | undefined>>;
+  /** Steady ms at which the newest read of the store that succeeded began; a flag without a reading was not in it. */
+  readonly readAt?: number;
   /** Why the flag store cannot be read or written at present. */
   readonly storeFault?: string;
 }
