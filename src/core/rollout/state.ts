@@ -239,6 +239,7 @@ interface FlipLists {
   readonly forward: readonly FlipState[];
   readonly backward: readonly FlipState[];
   readonly takenBack: readonly FlipState[];
+  readonly verified: readonly FlipState[];
 }
 
 const listsOf = new WeakMap<State["flips"], FlipLists>();
@@ -252,6 +253,7 @@ function flipLists({ flips }: State): FlipLists {
   const found = {
     forward: pending.filter((flip) => flip.direction === "forward"),
     backward: pending.filter((flip) => flip.direction === "backward"),
+    verified: all.filter((flip) => flip.verifiedAt !== undefined),
     takenBack: all.filter((flip) => flip.direction === "backward" && flip.verifiedAt !== undefined),
   };
   listsOf.set(flips, found);
@@ -270,6 +272,11 @@ export function pendingBackward(state: State): readonly FlipState[] {
 /** The backward flips that have been read back. */
 export function takenBack(state: State): readonly FlipState[] {
   return flipLists(state).takenBack;
+}
+
+/** The flips of either direction that have been read back. */
+export function verifiedFlips(state: State): readonly FlipState[] {
+  return flipLists(state).verified;
 }
 
 export function hasHold(state: State, reason: HoldReason): boolean {

@@ -16,7 +16,16 @@ import { onBreach } from "./breach.ts";
 import { nextForward, onEnabling } from "./forward.ts";
 import { onLooking } from "./look.ts";
 import { bankProgress, onSoaking } from "./soak.ts";
-import { hasHold, isBegun, isLive, newestUndoable, pendingBackward, type State, stageAt } from "./state.ts";
+import {
+  hasHold,
+  isBegun,
+  isLive,
+  newestUndoable,
+  pendingBackward,
+  type State,
+  stageAt,
+  verifiedFlips,
+} from "./state.ts";
 import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
@@ -106,7 +115,8 @@ function verdictChanges(plan: Plan, state: State, world: World): readonly Rollou
 /** A flag that Belay set and read back, and that the store does not hold any more: nobody can say how the service works then. */
 function onVanished(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
   if (world.readAt === undefined || hasHold(state, "flag_store")) return NONE;
-  for (const [flag, { verifiedAt }] of Object.entries(state.flips)) {
+  for (const { flip, verifiedAt } of verifiedFlips(state)) {
+    const { flag } = flip;
     if (verifiedAt === undefined || world.readAt <= verifiedAt || world.readings[flag] !== undefined)
       continue;
     const detail = `${plan.flags[flag]?.key ?? flag} is not in the flag store any more; put it back, or roll back`;
