@@ -1,6 +1,5 @@
 /** The demo's world: a real service under load, a real Prometheus, the stand-in Slack and Belay itself, each a process or server on loopback. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -12,6 +11,7 @@ import { createProbe, type Probe } from "../service/probe.ts";
 import { type RunningService, startService } from "../service/supervise.ts";
 import { type BelayProcess, startBelay } from "./belay-child.ts";
 import { makeHouse } from "./house.ts";
+import { askBelay, freePort } from "./loopback.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const TOKEN = "demo-token-for-loopback-only";
@@ -77,15 +77,6 @@ export interface World {
   /** `belay do`, by HTTP. */
   command(text: string, as?: string): Promise<Answer>;
   stop(): Promise<void>;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
 }
 
 /** Starts everything; what was started is stopped again when a later part fails or the signal says so, and then it rejects. */
@@ -263,16 +254,6 @@ function belayEnv(slack: FakeSlack, state: string, port: number): Record<string,
   };
 }
 
-async function ask(base: string, path: string, body?: unknown): Promise<unknown> {
-  const response = await fetch(`${base}${path}`, {
-    method: body === undefined ? "GET" : "POST",
-    headers: {
-      authorization: `Bearer ${TOKEN}`,
-      ...(body === undefined ? {} : { "content-type": "application/json" }),
-    },
-    signal: AbortSignal.timeout(10_000),
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${(await response.text()).slice(0, 200)}`);
-  return response.json();
+function ask(base: string, path: string, body?: unknown): Promise<unknown> {
+  return askBelay(base, TOKEN, path, body);
 }

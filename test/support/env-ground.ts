@@ -6,9 +6,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { createProbe, type Probe } from "../../demo/service/probe.ts";
+import { freePort } from "../../demo/world/loopback.ts";
 import { readEnvironment } from "../../src/adapters/flags/env-file.ts";
 import { createProcessTarget } from "../../src/adapters/target/process.ts";
-import { freePort, PrometheusKeeper } from "./ground.ts";
+import { PrometheusKeeper } from "./ground.ts";
 
 const SERVICE = fileURLToPath(new URL("../../demo/service/main.ts", import.meta.url));
 const UP_WITHIN_MS = 10_000;

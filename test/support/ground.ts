@@ -1,10 +1,11 @@
 /** What short end-to-end stories stand on: the real ingestion service under load, and a real Prometheus that scrapes it every second. */
+
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createProbe, type Probe } from "../../demo/service/probe.ts";
 import { type RunningService, type ServiceOptions, startService } from "../../demo/service/supervise.ts";
+import { freePort } from "../../demo/world/loopback.ts";
 import { eventually } from "./eventually.ts";
 import { type RunningPrometheus, startPrometheus } from "./prometheus.ts";
 
@@ -107,14 +108,4 @@ export async function startGround(options: Partial<ServiceOptions> = {}): Promis
     await stop();
     throw error;
   }
-}
-
-/** A port of 127.0.0.1 that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
 }

@@ -3,12 +3,12 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { type BelayProcess, startBelay } from "../../demo/world/belay-child.ts";
+import { askBelay, freePort } from "../../demo/world/loopback.ts";
 import { openSqliteJournal } from "../../src/adapters/journal/sqlite.ts";
 import { manifestOf } from "../../src/adapters/slack/manifest.ts";
 import type { Message } from "../fakes/slack/model.ts";
 import { type FakeSlack, startFakeSlack } from "../fakes/slack/server.ts";
 import { eventually } from "./eventually.ts";
-import { freePort } from "./ground.ts";
 
 export const CHANNEL = "ingestion-ops";
 export const TOKEN = "token-for-this-test-only";
@@ -223,18 +223,8 @@ class RunningWorld implements ShortWorld {
     await this.slack.stop();
   }
 
-  async #ask(path: string, body?: unknown): Promise<unknown> {
-    const response = await fetch(`${this.url}${path}`, {
-      method: body === undefined ? "GET" : "POST",
-      headers: {
-        authorization: `Bearer ${TOKEN}`,
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
-      },
-      signal: AbortSignal.timeout(10_000),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${(await response.text()).slice(0, 200)}`);
-    return response.json();
+  #ask(path: string, body?: unknown): Promise<unknown> {
+    return askBelay(this.url, TOKEN, path, body);
   }
 }
 
