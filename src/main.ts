@@ -1,8 +1,8 @@
 /** The composition root: from configuration to a running Belay, started and stopped in order. */
 import { join } from "node:path";
 import { restoreClock, type SystemClock } from "./adapters/clock.ts";
-import { loadFolder } from "./adapters/files/folder.ts";
-import { formatProblem } from "./adapters/files/problem.ts";
+import { type Loaded, loadFolder } from "./adapters/files/folder.ts";
+import { formatProblem, ofWholeFile } from "./adapters/files/problem.ts";
 import { seedFileStore } from "./adapters/flags/file.ts";
 import { ofrepRoutes } from "./adapters/flags/ofrep.ts";
 import { type HttpServer, startHttp } from "./adapters/http/server.ts";
@@ -60,7 +60,10 @@ interface Opened {
   readonly telemetry: Telemetry;
 }
 
-/** Starts Belay. Throws an `OutsideFault` with one sentence for people when it cannot: state folder, journal, files or port. */
+/**
+ * Starts Belay. Throws an `OutsideFault` with one sentence for people when it cannot: state folder, journal, port, or no rollout to load. With a
+ * live run in the journal only that counts: mistakes in files and a broken flag store are told, and the run is watched on its frozen plan.
+ */
 export async function startBelay(config: Config, options: StartOptions = {}): Promise<Belay> {
   const log = createLog({ level: config.logLevel });
   for (const secret of secretsOf(config)) log.registerSecret(secret);
@@ -69,6 +72,7 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
     const journal = openSqliteJournal({
       path: join(state.path, JOURNAL_FILE),
       reservePath: join(state.path, "reserve"),
+      log,
     });
     const newest = journal.newestInstant()?.steady;
     const clock = restoreClock(
@@ -148,6 +152,7 @@ class Composition implements Belay {
     // Before anything is journaled: a first start that is killed within seconds must not lose the time it was away.
     await this.#saveClock();
     await this.#load();
+    await this.#refuseIdleness();
     if (this.#options.alone !== true) await this.#openDoors();
     await this.engine.start();
     this.#ticker = setInterval(() => this.#tick(), SAVE_CLOCK_MS);
@@ -249,28 +254,61 @@ class Composition implements Belay {
     });
   }
 
-  /** Loads the folder; plans with mistakes keep their last good version. The first load must yield something. */
+  /** Loads the folder; plans with mistakes keep their last good version. What is wrong is logged and told by `list`; nothing here rejects. */
   async #load(): Promise<void> {
-    const { log, state } = this.#opened;
-    const { dir } = this.#config;
-    const { overlay, pace } = this.#options;
-    const loaded = await loadFolder(dir, {
-      ...(overlay === undefined ? {} : { overlay }),
-      ...(pace === undefined ? {} : { pace }),
-    });
+    const { log } = this.#opened;
+    const loaded = await this.#readFolder();
     for (const problem of loaded.problems)
       log[problem.level === "error" ? "error" : "warn"](formatProblem(problem));
-    if (loaded.plans.size === 0 && this.#plans.size === 0 && this.#options.alone !== true) {
-      throw new OutsideFault(`no rollout could be loaded from ${dir}; \`belay check ${dir}\` says why`, {
-        recoverable: false,
+    const mistakes = loaded.problems.filter((problem) => problem.level === "error").map(formatProblem);
+    this.#plans = mistakes.length > 0 ? new Map([...this.#plans, ...loaded.plans]) : loaded.plans;
+    const unseeded = await this.#seed(loaded.catalogues);
+    this.#mistakes = [...(this.#plans.size === 0 ? [this.#nothingLoaded()] : []), ...mistakes, ...unseeded];
+  }
+
+  async #readFolder(): Promise<Loaded> {
+    const { dir } = this.#config;
+    const { overlay, pace } = this.#options;
+    try {
+      return await loadFolder(dir, {
+        ...(overlay === undefined ? {} : { overlay }),
+        ...(pace === undefined ? {} : { pace }),
       });
+    } catch (error) {
+      const problem = ofWholeFile(dir, `the folder cannot be read: ${messageOfFault(error)}`);
+      return { plans: new Map(), catalogues: new Map(), problems: [problem] };
     }
-    for (const { file, flags } of loaded.catalogues.values()) {
+  }
+
+  /** Adds missing flags to the stores that are files. One that is broken just now must not keep Belay from going back over it; a reload tries again. */
+  async #seed(catalogues: Loaded["catalogues"]): Promise<readonly string[]> {
+    const { log, state } = this.#opened;
+    const mistakes: string[] = [];
+    for (const [name, { file, flags }] of catalogues) {
       if (file.provider.kind !== "file") continue;
-      await seedFileStore(file.provider.path ?? embeddedPath(state.path), Object.values(flags));
+      try {
+        await seedFileStore(file.provider.path ?? embeddedPath(state.path), Object.values(flags));
+      } catch (error) {
+        const mistake = `${name}: its flags could not be added to their store: ${messageOfFault(error)}`;
+        log.error(mistake);
+        mistakes.push(mistake);
+      }
     }
-    this.#mistakes = loaded.problems.filter((problem) => problem.level === "error").map(formatProblem);
-    this.#plans = this.#mistakes.length > 0 ? new Map([...this.#plans, ...loaded.plans]) : loaded.plans;
+    return mistakes;
+  }
+
+  #nothingLoaded(): string {
+    const { dir } = this.#config;
+    return `no rollout could be loaded from ${dir}; \`belay check ${dir}\` says why`;
+  }
+
+  /** Without a rollout there is nothing to do, unless a live run has its frozen plan in the journal and must be watched. */
+  async #refuseIdleness(): Promise<void> {
+    if (this.#plans.size > 0 || this.#options.alone === true) return;
+    const runs = await this.#opened.journal.openRuns();
+    if (!runs.some(({ state }) => isOpenRun(state)))
+      throw new OutsideFault(this.#nothingLoaded(), { recoverable: false });
+    this.#opened.log.error(`${this.#nothingLoaded()}; what is live is watched all the same`);
   }
 
   #count(run: State, events: readonly Recorded[]): void {

@@ -1,7 +1,7 @@
 /** Commands: from accepted text to an answer. Reads are answered at once; changes go through the run's mailbox and are answered in the same commit. */
 import { type Parsed, parseCommand } from "../core/command.ts";
 import { type Actor, formatActor } from "../core/event.ts";
-import { decideFurther, decideStart } from "../core/gate.ts";
+import { decideFurther } from "../core/gate.ts";
 import type { Plan } from "../core/plan.ts";
 import { type Refusal, refuse } from "../core/refusal.ts";
 import { cardOf } from "../core/report/card.ts";
@@ -13,60 +13,35 @@ import {
   listLines,
   planLines,
 } from "../core/report/lines.ts";
-import type { Asker, Outcome } from "../core/rollout/ask.ts";
-import type { Reading } from "../core/rollout/desired.ts";
-import { EMPTY_WORLD } from "../core/rollout/world.ts";
+import { type Ask, type Asker, already, type Outcome } from "../core/rollout/ask.ts";
+import type { State } from "../core/rollout/state.ts";
 import { type Known, type Resolution, type Run, resolve } from "../core/target.ts";
-import { MINUTE } from "../core/time.ts";
-import { mistakeLines, outcomeAnswer, refusalAnswer, said, sentence, whoIs } from "./answers.ts";
-import { beginning } from "./keeper.ts";
-import {
-  type Clock,
-  type CommandAnswer,
-  type Ids,
-  type Intake,
-  type Journal,
-  type Log,
-  messageOfFault,
-  type OutboxDraft,
-  type RunView,
-  type Service,
-  type StoredRun,
-} from "./ports.ts";
+import { mistakeLines, outcomeAnswer, refusalAnswer, said, whoIs } from "./answers.ts";
+import { FORWARD_EXPIRES_MS } from "./patience.ts";
+import { type CommandAnswer, type Intake, messageOfFault, type OutboxDraft, type RunView } from "./ports.ts";
 import type { Runner } from "./runner.ts";
-
-/** A forward command that waited longer than this (Belay was down) changes nothing any more. */
-const FORWARD_EXPIRES_MS = 2 * MINUTE;
+import { type StartDeps, Starts } from "./start.ts";
 
 const RUN_ID = /^r-\w+$/;
 
-export interface CommandsDeps {
-  readonly clock: Clock;
-  readonly journal: Journal;
-  readonly ids: Ids;
-  readonly log: Log;
-  readonly zone: string;
+export interface CommandsDeps extends StartDeps {
   readonly plans: () => ReadonlyMap<string, Plan>;
   readonly mistakes: () => readonly string[];
-  readonly connect: (plan: Plan) => Service;
   readonly runners: () => readonly Runner[];
   readonly view: (run: string) => Promise<RunView | undefined>;
-  /** Takes charge of a run that has just been journaled. */
-  readonly adopt: (stored: StoredRun, readings: Readonly<Record<string, Reading | undefined>>) => void;
-  readonly announceStart: (stored: StoredRun) => readonly OutboxDraft[];
-  /** Sends messages that the journal could not take. */
-  readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
   /** What configuration lets a person do. */
   readonly mayOf: (actor: Actor) => Omit<Asker, "actor">;
 }
 
 export class Commands {
   readonly #deps: CommandsDeps;
+  readonly #starts: Starts;
   readonly #again = new Set<string>();
   readonly #open: { readonly key: string; readonly drafts: readonly OutboxDraft[] }[] = [];
 
   constructor(deps: CommandsDeps) {
     this.#deps = deps;
+    this.#starts = new Starts(deps);
   }
 
   /** Whether the text is a command that goes back, and so may run without the journal. */
@@ -125,15 +100,18 @@ export class Commands {
     return answer;
   }
 
-  /** Closes the intakes whose answers the journal did not take. */
-  async flush(): Promise<void> {
+  /** Closes the intakes whose answers the journal did not take, and settles starts whose outcome it did not tell; true when there were any. */
+  async flush(): Promise<boolean> {
+    let flushed = await this.#starts.settle();
     for (const { key, drafts } of this.#open.splice(0)) {
       try {
         await this.#deps.journal.answer(key, drafts);
+        flushed = true;
       } catch {
         this.#open.push({ key, drafts });
       }
     }
+    return flushed;
   }
 
   #refuse(intake: Intake, refusal: Refusal): Promise<CommandAnswer> {
@@ -207,6 +185,11 @@ export class Commands {
       const locked = decideFurther(run, resolution.ask.end, this.#known().runs);
       if (locked !== undefined) return this.#refuse(intake, locked);
     }
+    if (this.#again.has(intake.key) && wentBackSince(runner.state(), resolution.ask, intake)) {
+      const { rollout, run } = runner.state();
+      const note = `${rollout} (${run}) went back already after this was asked.`;
+      return this.#reply(intake, outcomeAnswer(already(note), run, this.#isName));
+    }
     const asker: Asker = { actor: intake.actor, ...this.#deps.mayOf(intake.actor) };
     const answerOf = (outcome: Outcome): CommandAnswer => outcomeAnswer(outcome, runner.id, this.#isName);
     const outcome = await runner.ask(resolution.ask, asker, intake.key, (one) =>
@@ -232,79 +215,21 @@ export class Commands {
     return cardLines(cardOf(shown), this.#deps.zone);
   }
 
-  /** Reads the flags, decides, and journals the new run with its claims; then a runner takes charge of it. */
   async #start(intake: Intake, resolution: Extract<Resolution, { kind: "start" }>): Promise<CommandAnswer> {
-    const { clock, journal, ids } = this.#deps;
     const plan = this.#deps.plans().get(resolution.rollout);
     if (plan === undefined)
       return this.#refuse(intake, refuse("unknown_rollout", `there is no rollout ${resolution.rollout}.`));
     if (!this.#deps.mayOf(intake.actor).operator)
       return this.#refuse(intake, refuse("not_authorised", "starting a rollout needs an operator."));
-    const readings = await this.#readFlags(plan);
-    if ("kind" in readings) return this.#refuse(intake, readings);
-    const { stage, delayMs } = resolution;
-    const planHash = ids.hash(JSON.stringify(plan));
-    const ask = {
-      run: await journal.newRunId(),
-      planHash,
-      by: intake.actor,
-      delayMs,
-      ...(stage === undefined ? {} : { stage }),
-    };
-    const now = clock.now();
-    const decided = decideStart(plan, ask, readings.flags, this.#known().runs, now);
-    if (decided.kind === "refused") return this.#refuse(intake, decided);
-    const commit = beginning(
+    const started = await this.#starts.start({
+      intake,
       plan,
-      { seq: 1, at: now.steady, wall: now.wall, event: decided.event },
-      [],
-      intake.key,
-    );
-    const stored: StoredRun = { plan, state: commit.state };
-    const card = cardOf({ ...stored, world: { ...EMPTY_WORLD, readings: readings.flags }, figures: {}, now });
-    const lines = cardLines(card, this.#deps.zone);
-    const answer: CommandAnswer = {
-      ok: true,
-      code: "started",
-      text: sentence(decided.note, this.#isName),
-      lines,
-      offers: [],
-      run: ask.run,
-    };
-    const result = await journal.commit({
-      ...commit,
-      outbox: [...this.#deps.announceStart(stored), ...this.#draftsFor(intake, answer)],
+      resolution,
+      runs: () => this.#known().runs,
+      isName: this.#isName,
+      draftsFor: (answer) => this.#draftsFor(intake, answer),
     });
-    if (result.kind === "claimed") {
-      return this.#refuse(
-        intake,
-        refuse("lock_conflict", `${result.claim} belongs to the live rollout ${result.run}.`),
-      );
-    }
-    if (result.kind === "conflict")
-      return this.#refuse(
-        intake,
-        refuse("journal_unavailable", "the journal refused the new run; try again."),
-      );
-    this.#deps.adopt(stored, readings.flags);
-    return answer;
-  }
-
-  async #readFlags(
-    plan: Plan,
-  ): Promise<{ readonly flags: Readonly<Record<string, Reading | undefined>> } | Refusal> {
-    const at = this.#deps.clock.now().steady;
-    try {
-      const found = await this.#deps.connect(plan).flags.read(Object.values(plan.flags));
-      return {
-        flags: Object.fromEntries(Object.entries(found).map(([flag, reading]) => [flag, { ...reading, at }])),
-      };
-    } catch (error) {
-      return refuse(
-        "flag_store",
-        `the flag store cannot be read: ${messageOfFault(error)}. A rollout needs to know where it starts from.`,
-      );
-    }
+    return started.kind === "answered" ? started.answer : this.#refuse(intake, started);
   }
 
   async #show(resolution: Extract<Resolution, { kind: "show" }>, actor: Actor): Promise<CommandAnswer> {
@@ -360,4 +285,13 @@ export class Commands {
 
 function names({ rollout, stages, flags }: Plan, word: string): boolean {
   return rollout === word || Object.hasOwn(flags, word) || stages.some((stage) => stage.name === word);
+}
+
+/**
+ * Whether the run has gone back as far as this rollback asks for, and since it was asked. "The newest stage" means another one by then: a
+ * command of before a restart must not take that back too.
+ */
+function wentBackSince({ rollback }: State, ask: Ask, { at }: Intake): boolean {
+  if (ask.kind !== "rollback" || rollback === undefined || rollback.decidedAt < at) return false;
+  return ask.to === "newest" || rollback.to <= ask.to;
 }

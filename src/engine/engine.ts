@@ -3,13 +3,13 @@ import type { Actor, Recorded } from "../core/event.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Asker } from "../core/rollout/ask.ts";
 import type { Reading } from "../core/rollout/desired.ts";
-import { rebase, stillOwed } from "../core/rollout/rebase.ts";
 import { isLive, isOpenRun, newestFlagStage, type State } from "../core/rollout/state.ts";
 import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { DAY } from "../core/time.ts";
 import { announce } from "./announce.ts";
 import { Commands } from "./commands.ts";
 import { type Bell, createBell, withDeadline } from "./concurrency.ts";
+import type { Announce } from "./keeper.ts";
 import type { Missed } from "./measure.ts";
 import { Outbox } from "./outbox.ts";
 import { BACKWARD_DEADLINE_MS, impatient, JOURNAL_DEADLINE_MS } from "./patience.ts";
@@ -17,7 +17,6 @@ import {
   type Chat,
   type Clock,
   type CommandAnswer,
-  type Commit,
   type Ids,
   type Intake,
   type Journal,
@@ -29,6 +28,7 @@ import {
   type Spool,
   type StoredRun,
 } from "./ports.ts";
+import { replaySpool } from "./replay.ts";
 import { Runner } from "./runner.ts";
 
 /** How often the last instant at which Belay watched is saved. */
@@ -82,8 +82,8 @@ export class Engine {
     this.#deps = { ...deps, journal: impatient(deps.journal, deps.clock) };
     const { clock } = deps;
     this.#heart = createBell(clock);
-    const view = (run: string, withEvents?: boolean): Promise<RunView | undefined> =>
-      this.view(run, withEvents);
+    const view = (run: string, withEvents?: boolean, fromSeq?: number): Promise<RunView | undefined> =>
+      this.view(run, withEvents, fromSeq);
     this.#outbox = new Outbox({
       ...this.#deps,
       view,
@@ -139,9 +139,9 @@ export class Engine {
   }
 
   /** A run as it is now, with its events unless they are not wanted; undefined when there is none. */
-  async view(run: string, withEvents = true): Promise<RunView | undefined> {
+  async view(run: string, withEvents = true, fromSeq?: number): Promise<RunView | undefined> {
     const { clock, journal } = this.#deps;
-    const events = withEvents ? await journal.events(run) : [];
+    const events = withEvents ? await journal.events(run, fromSeq) : [];
     const live = this.#liveView(run);
     if (live !== undefined) return { ...live, events };
     const stored = await journal.run(run);
@@ -182,6 +182,9 @@ export class Engine {
     this.#heart.ring();
   }
 
+  readonly #announce: Announce = (plan, before, after, events) =>
+    announce(plan, before, after, events, this.#channelOf(plan));
+
   #channelOf(plan: Plan): string | undefined {
     return plan.channel ?? this.#deps.defaultChannel;
   }
@@ -210,8 +213,7 @@ export class Engine {
       state: stored.state,
       readings,
       sendNow: (drafts) => this.#outbox.sendNow(drafts),
-      announce: (plan, earlier, after, events) =>
-        announce(plan, earlier, after, events, this.#channelOf(plan)),
+      announce: this.#announce,
       onCommitted: (one, events) => {
         const state = one.state();
         this.#deps.onEvents?.(state, events);
@@ -234,7 +236,7 @@ export class Engine {
 
   async #recover(): Promise<void> {
     const { journal, log } = this.#deps;
-    await this.#replaySpool();
+    await replaySpool({ ...this.#deps, announce: this.#announce });
     const saved = Number(await journal.meta(HEARTBEAT_KEY));
     const watched = Number.isFinite(saved) && saved > 0 ? saved : undefined;
     for (const stored of await journal.openRuns()) {
@@ -248,32 +250,6 @@ export class Engine {
         });
     }
     for (const intake of await journal.unanswered()) void this.#commands.carryOutAgain(intake);
-  }
-
-  /** Events that counted while the journal was gone and a crash came before it was back. */
-  async #replaySpool(): Promise<void> {
-    const { journal, log, spool } = this.#deps;
-    const spooled = Map.groupBy(spool.read(), (entry) => entry.run);
-    for (const [run, entries] of spooled) {
-      const stored = await journal.run(run);
-      if (stored === undefined) {
-        log.error("events of a run that the journal does not know are left in the spool", { run });
-        continue;
-      }
-      const events = entries.flatMap((entry) => entry.events);
-      const owed = stillOwed(events, await journal.events(run, events[0]?.seq));
-      if (owed.length > 0) await journal.commit(this.#owedCommit(stored, owed));
-      spool.clear(run);
-    }
-  }
-
-  /** Spooled events on top of the journal's; an earlier process may have told of them already. */
-  #owedCommit({ plan, state: before }: StoredRun, owed: readonly Recorded[]): Commit {
-    const { events, state } = rebase(plan, before, owed);
-    const outbox = announce(plan, before, state, events, this.#channelOf(plan)).map(
-      (draft): OutboxDraft => ({ ...draft, maybeSent: true }),
-    );
-    return { run: state.run, expected: before.revision, events, state, ended: !isOpenRun(state), outbox };
   }
 
   /** What nobody saw of this run: since the last heartbeat, less the polls that lead to a verdict; credit since it was last journaled. */
@@ -301,7 +277,7 @@ export class Engine {
       } catch (error) {
         log.warn("the heartbeat could not be saved", { error: messageOfFault(error) });
       }
-      await this.#commands.flush();
+      if (await this.#commands.flush()) this.#outbox.kick();
       await this.#heart.wait(HEARTBEAT_MS);
     }
   }

@@ -62,12 +62,12 @@ export type Announce = (
 /** `counted`: the events hold. `moved`: the state was another than thought and nothing was recorded; decide again. `failed`: no journal. */
 export type Kept = "counted" | "moved" | "failed";
 
-/** One decision that counts already but is not in the journal yet: its events with their messages, and the command it answers. */
+/** One decision that counts already but is not in the journal yet: its events with their messages, and the commands it answers. */
 interface Owed {
   readonly events: readonly Recorded[];
   readonly told: readonly OutboxDraft[];
   readonly answers: readonly OutboxDraft[];
-  readonly intake: string | undefined;
+  readonly intakes: readonly string[];
 }
 
 export class Keeper {
@@ -123,14 +123,10 @@ export class Keeper {
       events: recorded,
       told: announce(plan, this.#state, next, recorded),
       answers: drafts,
-      intake,
+      intakes: intake === undefined ? [] : [intake],
     };
     const forward = recorded.some((one) => FORWARD.has(one.event.kind));
-    const result = await this.#write(
-      [...this.#owed, mine],
-      next,
-      forward ? JOURNAL_DEADLINE_MS : BACKWARD_DEADLINE_MS,
-    );
+    const result = await this.#write([...this.#owed, mine], next, forward);
     if (result === "conflict") {
       await this.#reload();
       return "moved";
@@ -141,7 +137,7 @@ export class Keeper {
     if (result === "ok") this.#flushed();
     else {
       this.#owed = [...this.#owed, mine];
-      spool.append(next.run, recorded);
+      spool.append({ run: next.run, events: recorded, intakes: mine.intakes, answers: drafts });
       this.#deps.sendNow(draftsOf(mine));
     }
     this.#onCommitted(recorded);
@@ -153,27 +149,23 @@ export class Keeper {
     return events.map((event, index) => ({ seq: this.#state.revision + 1 + index, at: steady, wall, event }));
   }
 
-  /** Commits everything owed in one transaction; the newest intake is marked with it, older ones right after. */
-  async #write(
-    owed: readonly Owed[],
-    state: State,
-    deadlineMs: number,
-  ): Promise<"ok" | "conflict" | "failed"> {
+  /** Commits everything owed in one transaction, and marks every intake that it answers with it. */
+  async #write(owed: readonly Owed[], state: State, forward: boolean): Promise<"ok" | "conflict" | "failed"> {
     const events = owed.flatMap((one) => one.events);
-    const intake = owed.at(-1)?.intake;
     const commit: Commit = {
       run: state.run,
       expected: (events[0]?.seq ?? state.revision + 1) - 1,
       events,
       state,
       ended: !isOpenRun(state),
+      forward,
       outbox: owed.flatMap(draftsOf),
-      ...(intake === undefined ? {} : { intake }),
+      intakes: owed.flatMap((one) => one.intakes),
     };
     try {
       const result = await withDeadline(
         this.#deps.clock,
-        deadlineMs,
+        forward ? JOURNAL_DEADLINE_MS : BACKWARD_DEADLINE_MS,
         "journal",
         this.#deps.journal.commit(commit),
       );
@@ -188,23 +180,14 @@ export class Keeper {
   }
 
   #flushed(): void {
-    const { journal, log, spool } = this.#deps;
     if (this.#owed.length === 0) return;
-    spool.clear(this.#state.run);
-    for (const { intake } of this.#owed) {
-      if (intake === undefined) continue;
-      journal
-        .answer(intake, [])
-        .catch((error: unknown) =>
-          log.error("an intake stays open", { intake, error: messageOfFault(error) }),
-        );
-    }
+    this.#deps.spool.clear(this.#state.run);
     this.#owed = [];
   }
 
   /**
    * The journal has another revision than we thought: an earlier commit did arrive although its reply was lost, or another process decided.
-   * What arrived is no longer owed; what is still owed goes on top of what is there.
+   * What arrived is no longer owed, and its commands were answered with it; what is still owed goes on top of what is there.
    */
   async #reload(): Promise<void> {
     const { journal, log, spool } = this.#deps;
@@ -247,7 +230,7 @@ export function beginning(
   plan: Plan,
   recorded: Recorded,
   drafts: readonly OutboxDraft[],
-  intake: string | undefined,
+  intake: string,
 ): Commit {
   const state = evolve(plan, undefined, recorded);
   return {
@@ -257,7 +240,8 @@ export function beginning(
     state,
     begin: { plan, claims: claimsOf({ plan, state }) },
     ended: false,
+    forward: true,
     outbox: drafts,
-    ...(intake === undefined ? {} : { intake }),
+    intakes: [intake],
   };
 }

@@ -1,5 +1,6 @@
-/** Delivers what was announced: each lane in order and on its own, so that no cosmetic message holds up an urgent one, and nothing here holds up a rollback. */
-import { type Bell, backoffMs, createBell, sleep } from "./concurrency.ts";
+/** Delivers what was announced: each lane and each channel on its own, so that no message holds up one elsewhere, and nothing here holds up a rollback. */
+import { type Bell, createBell, sleep } from "./concurrency.ts";
+import { plainly } from "./plain.ts";
 import {
   type Chat,
   type Clock,
@@ -13,23 +14,20 @@ import {
   OutsideFault,
   type RunView,
 } from "./ports.ts";
+import { channelOf, RETRY_FIRST_MS, Tries } from "./tries.ts";
+import { Unjournaled } from "./unjournaled.ts";
 
-const RETRY_FIRST_MS = 500;
-const RETRY_MOST_MS = 15_000;
 /** With nothing pending, a lane sleeps until it is rung, or this long. */
 const IDLE_MS = 30_000;
 const ANSWERS_AT_ONCE = 8;
-/** Stands for a message that was sent and has no place to edit it at. */
-const SENT: MessageRef = { channel: "", ts: "" };
-/** An item that can never be delivered is given up, with a log record. */
-const MOST_ATTEMPTS_UNRECOVERABLE = 3;
 
 export interface OutboxDeps {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly chat: Chat;
   readonly log: Log;
-  readonly view: (run: string, withEvents: boolean) => Promise<RunView | undefined>;
+  /** A run as it is now; with its events from the number `fromSeq` on, or none. */
+  readonly view: (run: string, withEvents: boolean, fromSeq?: number) => Promise<RunView | undefined>;
   /** The same from memory alone, with its newest events. */
   readonly liveView: (run: string) => RunView | undefined;
   /** Runs whose card shows moving figures. */
@@ -40,21 +38,32 @@ export interface OutboxDeps {
 
 const LANES: readonly Lane[] = ["urgent", "answer", "normal"];
 
+/** A delivery under way; its promise never rejects. */
+interface Delivery {
+  readonly item: OutboxItem;
+  readonly done: Promise<void>;
+}
+
 export class Outbox {
   readonly #deps: OutboxDeps;
   readonly #bells: ReadonlyMap<Lane, Bell>;
   readonly #refreshBell: Bell;
-  /** What was sent while the journal was gone, by key. */
-  readonly #sentWithout = new Map<string, Promise<MessageRef | "unknown">>();
+  readonly #tries: Tries;
+  readonly #unjournaled: Unjournaled;
+  /** By key. */
+  readonly #underWay = new Map<string, Delivery>();
   /** What was pending when this process began: an earlier one may have sent it. */
   #inherited: ReadonlySet<number> | undefined;
   #stopped = false;
-  #oldestUrgent: number | undefined;
+  /** When each urgent message that waits was queued first, wall ms, by key. */
+  #waiting = new Map<string, number>();
 
   constructor(deps: OutboxDeps) {
     this.#deps = deps;
     this.#bells = new Map<Lane, Bell>(LANES.map((lane) => [lane, createBell(deps.clock)]));
     this.#refreshBell = createBell(deps.clock);
+    this.#tries = new Tries(deps.clock);
+    this.#unjournaled = new Unjournaled(deps);
   }
 
   /** New items may be pending. */
@@ -64,9 +73,9 @@ export class Outbox {
 
   /** Ms since the oldest undelivered urgent item was queued; 0 when none waits. */
   darkForMs(): number {
-    return this.#oldestUrgent === undefined
-      ? 0
-      : Math.max(0, this.#deps.clock.now().wall - this.#oldestUrgent);
+    const now = this.#deps.clock.now().wall;
+    const oldest = Math.min(now, ...this.#waiting.values(), this.#unjournaled.oldestUrgent() ?? now);
+    return now - oldest;
   }
 
   async run(): Promise<void> {
@@ -77,6 +86,16 @@ export class Outbox {
     this.#stopped = true;
     this.kick();
     this.#refreshBell.ring();
+    this.#unjournaled.stop();
+  }
+
+  /**
+   * Sends urgent messages and answers that the journal could not take. They are queued as well and come again under the same keys when the journal
+   * is back; what was sent here is remembered, so that they are then edited and not posted a second time.
+   */
+  sendNow(drafts: readonly OutboxDraft[]): void {
+    for (const draft of drafts)
+      if (draft.lane !== "normal") this.#unjournaled.send(draft, this.#underWay.get(draft.key)?.done);
   }
 
   /** Brings the figures of open cards up to date. Cosmetic: what fails is simply tried at the next round. */
@@ -113,11 +132,8 @@ export class Outbox {
     const { clock, log } = this.#deps;
     while (!this.#stopped) {
       try {
-        const items = await this.#pendingOf(lane);
-        // Answers are independent of each other; everything else keeps its order within its channel.
-        const now = lane === "answer" ? items.slice(0, ANSWERS_AT_ONCE) : firstOfEachChannel(items);
-        if (now.length === 0) await this.#bells.get(lane)?.wait(IDLE_MS);
-        else await Promise.all(now.map((item) => this.#deliver(item)));
+        const waitMs = await this.#round(lane);
+        await this.#bells.get(lane)?.wait(waitMs);
       } catch (error) {
         log.error("the outbox stumbled", { lane, error: messageOfFault(error) });
         await sleep(clock, RETRY_FIRST_MS);
@@ -125,89 +141,132 @@ export class Outbox {
     }
   }
 
+  /** Begins every delivery of a lane that is due; ms until the next one is, unless the lane is rung before. */
+  async #round(lane: Lane): Promise<number> {
+    // Taken before the journal is asked: what is delivered meanwhile may still look pending.
+    const busy = new Set(
+      [...this.#underWay.values()]
+        .filter(({ item }) => item.lane === lane)
+        .map(({ item }) => channelOf(item)),
+    );
+    const { due, inMs } = this.#tries.due(await this.#pendingOf(lane), busy, IDLE_MS);
+    if (this.#stopped) return 0;
+    for (const item of lane === "answer" ? due.slice(0, ANSWERS_AT_ONCE - busy.size) : due) this.#begin(item);
+    return inMs;
+  }
+
+  #begin(item: OutboxItem): void {
+    const done = this.#deliver(item).then((isWaitedFor) => {
+      this.#underWay.delete(item.key);
+      if (isWaitedFor) this.kick();
+      else this.#bells.get(item.lane)?.ring();
+    });
+    this.#underWay.set(item.key, { item, done });
+  }
+
   async #pendingOf(lane: Lane): Promise<readonly OutboxItem[]> {
     const all = await this.#deps.journal.pending();
     this.#inherited ??= new Set(all.map((item) => item.id));
     const items = all.filter((item) => item.lane === lane);
-    if (lane === "urgent") this.#oldestUrgent = items[0]?.wall;
+    if (lane === "urgent")
+      this.#waiting = new Map(
+        items.map(({ key, wall }) => [key, Math.min(wall, this.#waiting.get(key) ?? wall)]),
+      );
     return items;
   }
 
-  /**
-   * Sends urgent messages and answers that the journal could not take, once and without it. They are queued as well and come again under the same
-   * keys when the journal is back; what was sent here is remembered, so that they are then edited and not posted a second time.
-   */
-  sendNow(drafts: readonly OutboxDraft[]): void {
-    for (const draft of drafts) {
-      if (draft.lane === "normal" || this.#sentWithout.has(draft.key)) continue;
-      const item: OutboxItem = { ...draft, id: 0, generation: 0, attempts: 1 };
-      const sent = this.#sendWithout(item).catch((error: unknown) => {
-        this.#deps.log.warn("a message was not delivered while the journal is gone", {
-          key: item.key,
-          error: messageOfFault(error),
-        });
-        return "unknown" as const;
-      });
-      this.#sentWithout.set(draft.key, sent);
-    }
-  }
-
-  async #sendWithout(item: OutboxItem): Promise<MessageRef> {
-    const { body } = item;
-    const view = body.kind === "answer" ? undefined : this.#deps.liveView(body.run);
-    return (await this.#deps.chat.post(item, view, undefined)) ?? SENT;
-  }
-
-  /** One try of one item; what fails stays pending. */
-  async #deliver(item: OutboxItem): Promise<void> {
-    const { clock, journal, log } = this.#deps;
+  /** One try of one item; what fails stays pending. True when messages that could not be delivered may be tried again. Never rejects. */
+  async #deliver(item: OutboxItem): Promise<boolean> {
+    const { journal, log } = this.#deps;
+    let ref: MessageRef | undefined;
     try {
-      await journal.delivered(item, await this.#send(item));
+      if (!this.#tries.isAside(item)) ref = await this.#send(item);
     } catch (error) {
-      const final = error instanceof OutsideFault && !error.recoverable;
-      log.warn("a message was not delivered", {
-        key: item.key,
-        attempts: item.attempts + 1,
-        error: messageOfFault(error),
-        final,
-      });
-      if (final && item.attempts + 1 >= MOST_ATTEMPTS_UNRECOVERABLE) {
-        log.error("a message is given up", { key: item.key, error: messageOfFault(error) });
-        await journal.delivered(item, undefined);
-        return;
-      }
-      const wait = error instanceof OutsideFault ? error.retryAfterMs : undefined;
-      await sleep(clock, wait ?? backoffMs(clock, item.attempts, RETRY_FIRST_MS, RETRY_MOST_MS));
+      const fields = { key: item.key, attempts: item.attempts + 1, error: messageOfFault(error) };
+      log.warn("a message was not delivered", fields);
+      if (this.#tries.failed(item, error)) log.error("a message is given up", fields);
+      return false;
     }
+    try {
+      await journal.delivered(item, ref);
+    } catch (error) {
+      log.warn("a delivery could not be recorded", { key: item.key, error: messageOfFault(error) });
+      if (!this.#tries.isAside(item)) this.#unjournaled.remember(item, ref);
+      this.#tries.unrecorded(item);
+      return false;
+    }
+    this.#waiting.delete(item.key);
+    this.#unjournaled.delivered(item, ref);
+    return this.#tries.delivered(item);
   }
 
   /** Edits the message that this key has already, or posts it; the attempt is journaled first, so that it can be looked for after a crash. */
   async #send(item: OutboxItem): Promise<MessageRef | undefined> {
-    const { chat, journal } = this.#deps;
+    const { journal } = this.#deps;
     const { body } = item;
-    const earlier = await this.#sentWithout.get(item.key);
-    if (earlier === SENT) return undefined;
-    const known = (await journal.refOf(item.key)) ?? (earlier === "unknown" ? undefined : earlier);
+    const earlier = await this.#unjournaled.takeOver(item.key);
+    if (earlier === "nowhere") return undefined;
+    // What this process remembers is newer than what it could record.
+    const remembered = earlier === "unknown" ? undefined : earlier;
+    const known = remembered ?? (await journal.refOf(item.key));
     if (known !== undefined && (body.kind === "note" || body.kind === "answer")) return known;
-    const view = body.kind === "answer" ? undefined : await this.#deps.view(body.run, body.kind === "alert");
-    if (known !== undefined && view !== undefined) {
-      await chat.update(known, item, view);
-      return known;
-    }
+    // Where a message is known, only an edit that is impossible leads to a post, and that is a new one.
+    const maybeSent =
+      known === undefined && (earlier === "unknown" || this.#inherited?.has(item.id) === true);
+    if (this.#tries.isToBePlain(item)) return this.#sendPlainly(item, known);
+    const view = await this.#viewFor(item);
+    if (known !== undefined && view !== undefined && (await this.#edited(known, item, view))) return known;
     const thread = body.kind === "note" ? await journal.refOf(`card:${body.run}`) : undefined;
+    return this.#post(item, view, thread, maybeSent);
+  }
+
+  #viewFor({ body }: OutboxItem): Promise<RunView | undefined> {
+    if (body.kind === "answer") return Promise.resolve(undefined);
+    // Nothing that came before the event of an alert is shown in it.
+    return body.kind === "alert"
+      ? this.#deps.view(body.run, true, body.seq)
+      : this.#deps.view(body.run, false);
+  }
+
+  /** False when the message cannot be edited any more: it was deleted, or is not ours. */
+  async #edited(ref: MessageRef, item: OutboxItem, view: RunView): Promise<boolean> {
+    try {
+      await this.#deps.chat.update(ref, item, view);
+      return true;
+    } catch (error) {
+      const isFinal = error instanceof OutsideFault && !error.recoverable;
+      if (!isFinal || !this.#tries.isLastEdit(item)) throw error;
+      this.#deps.log.warn("a message cannot be edited and is posted anew", {
+        key: item.key,
+        error: messageOfFault(error),
+      });
+      return false;
+    }
+  }
+
+  async #post(
+    item: OutboxItem,
+    view: RunView | undefined,
+    thread: MessageRef | undefined,
+    maybeSent: boolean,
+  ): Promise<MessageRef | undefined> {
+    const { chat, journal } = this.#deps;
     await journal.attempted(item.id);
-    const maybeSent = this.#sentWithout.has(item.key) || this.#inherited?.has(item.id) === true;
     const attempts = maybeSent ? Math.max(1, item.attempts) : item.attempts;
     return chat.post({ ...item, attempts }, view, thread);
   }
-}
 
-/** The oldest item of each channel. */
-function firstOfEachChannel(items: readonly OutboxItem[]): readonly OutboxItem[] {
-  const firsts = new Map<string, OutboxItem>();
-  for (const item of items) {
-    const channel = item.body.kind === "answer" ? item.key : item.body.channel;
-    if (!firsts.has(channel)) firsts.set(channel, item);
+  /** For a message that cannot be shown in full: its text alone. Where it stands already, that follows in its thread; a card just stays as it is. */
+  async #sendPlainly(item: OutboxItem, known: MessageRef | undefined): Promise<MessageRef | undefined> {
+    const { log } = this.#deps;
+    const plain = plainly(item, await this.#viewFor(item).catch(() => undefined));
+    if (plain === undefined || (known !== undefined && item.body.kind === "card")) {
+      log.error("a message could not be shown and is left as it is", { key: item.key });
+      return known;
+    }
+    log.error("a message could not be shown in full and is sent as text", { key: item.key });
+    if (known === undefined) return this.#post(plain, undefined, undefined, true);
+    await this.#post({ ...plain, key: `${item.key}:plain` }, undefined, known, true);
+    return known;
   }
-  return [...firsts.values()];
 }

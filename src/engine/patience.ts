@@ -1,4 +1,5 @@
 /** A journal whose every call has an end: one that hangs is treated like one that is gone, and no loop ever waits for it for good. */
+import { MINUTE } from "../core/time.ts";
 import { withDeadline } from "./concurrency.ts";
 import type { Clock, Journal } from "./ports.ts";
 
@@ -7,6 +8,9 @@ export const JOURNAL_DEADLINE_MS = 1_500;
 
 /** Going back waits this long for the journal, then counts without it. */
 export const BACKWARD_DEADLINE_MS = 200;
+
+/** A forward command that waited longer than this (Belay or its journal was down) changes nothing any more. */
+export const FORWARD_EXPIRES_MS = 2 * MINUTE;
 
 /** The same journal; each call rejects with a recoverable `OutsideFault` after the deadline. */
 export function impatient(journal: Journal, clock: Clock): Journal {

@@ -224,9 +224,11 @@ export interface Commit {
   readonly begin?: { readonly plan: Plan; readonly claims: readonly string[] };
   /** Whether the run has ended and its claims are released. */
   readonly ended: boolean;
+  /** Whether any of it goes forward: such a commit never takes the room that is kept for going back. */
+  readonly forward: boolean;
   readonly outbox: readonly OutboxDraft[];
-  /** The intake that this commit answers, if any; marked done in the same transaction. */
-  readonly intake?: string;
+  /** Every intake that this commit answers; marked done in the same transaction. */
+  readonly intakes: readonly string[];
 }
 
 export type CommitResult =
@@ -273,14 +275,22 @@ export interface Journal {
   meta(key: string): Promise<string | undefined>;
 }
 
+/** One decision in the spool: its events, and the commands that it answers with the answers to them. */
+export interface Spooled {
+  readonly run: string;
+  readonly events: readonly Recorded[];
+  readonly intakes: readonly string[];
+  readonly answers: readonly OutboxDraft[];
+}
+
 /**
- * The last resort when the journal is gone: events of backward decisions, kept in an append-only file until the journal takes them.
+ * The last resort when the journal is gone: backward decisions, kept in an append-only file until the journal takes them.
  * `append` must not throw; a spool that cannot be written is reported by its log.
  */
 export interface Spool {
-  append(run: string, events: readonly Recorded[]): void;
+  append(decision: Spooled): void;
   /** Everything appended and not yet cleared, oldest first. */
-  read(): readonly { readonly run: string; readonly events: readonly Recorded[] }[];
+  read(): readonly Spooled[];
   clear(run: string): void;
 }
 

@@ -22,7 +22,8 @@ const CHILD = `
     state = { ...state, revision: seq };
     const body = { kind: "card", run: state.run, channel: "C" };
     const outbox = ["card", "note." + seq].map((key) => ({ run: state.run, key, lane: "normal", body, wall: seq }));
-    const result = await journal.commit({ run: state.run, expected: revision, events, state, ended: false, outbox });
+    const change = { run: state.run, expected: revision, events, state, ended: false, forward: false, outbox, intakes: [] };
+    const result = await journal.commit(change);
     if (result.kind !== "ok") throw new Error(result.kind);
     revision = seq;
     process.stdout.write(revision + "\\n");

@@ -111,10 +111,13 @@ eachJournal("all or nothing", ({ journal, reopen }) => {
   it("records events, messages and the answered command together", async () => {
     const run = story("r-1");
     await journal().accept(intakeOf("k1", 1));
-    await journal().accept(intakeOf("k2", 2));
-    await journal().commit(run.begin([], { outbox: [cardDraft("r-1")], intake: "k1" }));
+    for (const key of ["k2", "k3", "k4"]) await journal().accept(intakeOf(key, 2));
+    await journal().commit(run.begin([], { outbox: [cardDraft("r-1")], intakes: ["k1"] }));
     await reopen();
-    expect((await journal().unanswered()).map((intake) => intake.key)).toEqual(["k2"]);
+    expect((await journal().unanswered()).map((intake) => intake.key)).toEqual(["k2", "k3", "k4"]);
+    // A key that was never accepted, because the journal was away then, is no mistake.
+    await journal().commit(run.next([HELD, RESUMED], { intakes: ["k2", "never accepted", "k4"] }));
+    expect((await journal().unanswered()).map((intake) => intake.key)).toEqual(["k3"]);
     expect((await journal().pending()).map((item) => item.key)).toEqual(["r-1.card"]);
   });
 
@@ -125,13 +128,13 @@ eachJournal("all or nothing", ({ journal, reopen }) => {
     const late = story("r-1");
     late.begin();
     const outbox = [cardDraft("r-2", "other")];
-    expect((await journal().commit(story("r-2").begin(["c"], { outbox, intake: "k1" }))).kind).toBe(
+    expect((await journal().commit(story("r-2").begin(["c"], { outbox, intakes: ["k1"] }))).kind).toBe(
       "claimed",
     );
     await journal().commit(owner.next([HELD]));
-    expect((await journal().commit(late.next([STOPPED], { outbox, intake: "k1", ended: true }))).kind).toBe(
-      "conflict",
-    );
+    expect(
+      (await journal().commit(late.next([STOPPED], { outbox, intakes: ["k1"], ended: true }))).kind,
+    ).toBe("conflict");
     expect(await journal().pending()).toEqual([]);
     expect((await journal().unanswered()).length).toBe(1);
     expect(await journal().events("r-2")).toEqual([]);

@@ -90,6 +90,11 @@ describe("a journal at its limit", () => {
     for (const commit of commits) expect(await journal.commit(commit)).toEqual({ kind: "ok" });
     expect(journal.isShortOfSpace()).toBe(true);
     expect(existsSync(`${path}.reserve`)).toBe(false);
+    const forward = run.next([HELD], { forward: true });
+    await expect(journal.commit(forward)).rejects.toMatchObject({ name: "OutsideFault", recoverable: true });
+    await expect(journal.commit(forward)).rejects.toThrow("kept for going back");
+    expect((await journal.events("r-1")).length).toBe(forward.expected);
+    expect(await journal.commit({ ...forward, forward: false })).toEqual({ kind: "ok" });
     expect(journal.verifyChain()).toEqual({ ok: true });
     journal.close();
 
@@ -98,6 +103,20 @@ describe("a journal at its limit", () => {
     expect((await again.run("r-1"))?.state.phase).toBe("rolling_back");
     expect(again.isShortOfSpace()).toBe(false);
     expect((await again.pending()).map(({ key }) => key)).toEqual(["r-1.card"]);
+  });
+
+  it("keeps the reserve from what goes forward: that is refused, and the reserve stays for the rollback after it", async () => {
+    const journal = open(3 * 1024 * 1024);
+    const run = story("r-1");
+    await journal.commit(run.begin());
+    await expect(fill(journal)).rejects.toThrow("full");
+    const forward = run.next([noise, noise, noise], { forward: true });
+    await expect(journal.commit(forward)).rejects.toMatchObject({ name: "OutsideFault", recoverable: true });
+    expect(journal.isShortOfSpace()).toBe(false);
+    expect(existsSync(`${path}.reserve`)).toBe(true);
+    expect((await journal.events("r-1")).length).toBe(1);
+    expect(await journal.commit({ ...forward, forward: false })).toEqual({ kind: "ok" });
+    expect(journal.isShortOfSpace()).toBe(true);
   });
 
   it("takes the reserve again while it runs, when old commands have made room", async () => {
@@ -119,7 +138,7 @@ describe("a journal at its limit", () => {
     const later = 7 * 24 * 3_600_000;
     for (let count = 0; count * 20 < keys.length; count++)
       await journal.accept(intakeOf(`later ${count}`, later));
-    await journal.commit(run.next([HELD]));
+    expect(await journal.commit(run.next([HELD], { forward: true }))).toEqual({ kind: "ok" });
     expect(journal.isShortOfSpace()).toBe(false);
     expect(statSync(`${path}.reserve`).size).toBe(RESERVE_BYTES);
   });
@@ -159,10 +178,15 @@ describe("the reserve", () => {
     expect(statSync(`${path}.reserve`).size).toBe(RESERVE_BYTES);
   });
 
-  it("is not there, and is said not to be there, where it cannot be written; the journal works all the same", async () => {
+  it("is not there, and is said not to be there, where it cannot be written; then nothing goes forward, and all else works", async () => {
+    const run = story("r-1");
+    const before = open();
+    await before.commit(run.begin());
+    before.close();
     const journal = open(undefined, join(folder, "missing", "reserve"));
     expect(journal.isShortOfSpace()).toBe(true);
-    expect(await journal.commit(story("r-1").begin())).toEqual({ kind: "ok" });
+    expect(await journal.commit(run.next([HELD]))).toEqual({ kind: "ok" });
+    await expect(journal.commit(story("r-2").begin())).rejects.toThrow("kept for going back");
   });
 });
 
@@ -176,7 +200,7 @@ describe("speed", () => {
       await journal.accept(intakeOf(`k${count}`, count));
       const commit = run.next([count % 2 === 0 ? HELD : RESUMED], {
         outbox: [cardDraft("r-1")],
-        intake: `k${count}`,
+        intakes: [`k${count}`],
       });
       const startedAt = performance.now();
       await journal.commit(commit);

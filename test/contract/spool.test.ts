@@ -18,7 +18,8 @@ import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSpool, type SpoolOptions } from "../../src/adapters/journal/spool.ts";
 import type { Recorded } from "../../src/core/event.ts";
-import type { Log, Spool } from "../../src/engine/ports.ts";
+import type { Log, Spool, Spooled } from "../../src/engine/ports.ts";
+import { answerDraft } from "../support/journal-contract.ts";
 
 const MODULE = new URL("../../src/adapters/journal/spool.ts", import.meta.url).href;
 
@@ -58,18 +59,31 @@ function events(seq: number, detail = "x"): readonly Recorded[] {
   ];
 }
 
+function decision(run: string, happened: readonly Recorded[], key?: string): Spooled {
+  if (key === undefined) return { run, events: happened, intakes: [], answers: [] };
+  return { run, events: happened, intakes: [key], answers: [answerDraft(`answer:${key}`, "done")] };
+}
+
 describe("the spool", () => {
+  it("keeps which commands a decision answers, and how; lines without them answer none", () => {
+    const answering = decision("r-1", events(1), "k1");
+    spoolHere().append(answering);
+    appendFileSync(path, `${JSON.stringify({ run: "r-1", events: events(2) })}\n`);
+    expect(spoolHere().read()).toEqual([answering, decision("r-1", events(2))]);
+    expect(said).toEqual([]);
+  });
+
   it("gives back everything appended, oldest first, to the next process too", () => {
     const spool = spoolHere();
     expect(spool.read()).toEqual([]);
-    spool.append("r-1", events(1, 'a "line"\nbreak'));
-    spool.append("r-2", events(1));
-    spool.append("r-1", events(2));
-    spool.append("r-1", []);
+    spool.append(decision("r-1", events(1, 'a "line"\nbreak')));
+    spool.append(decision("r-2", events(1)));
+    spool.append(decision("r-1", events(2)));
+    spool.append(decision("r-1", []));
     const all = [
-      { run: "r-1", events: events(1, 'a "line"\nbreak') },
-      { run: "r-2", events: events(1) },
-      { run: "r-1", events: events(2) },
+      decision("r-1", events(1, 'a "line"\nbreak')),
+      decision("r-2", events(1)),
+      decision("r-1", events(2)),
     ];
     expect(spool.read()).toEqual(all);
     expect(spoolHere().read()).toEqual(all);
@@ -80,11 +94,11 @@ describe("the spool", () => {
   it("clears one run and keeps the others, and goes on", () => {
     const spool = spoolHere();
     spool.clear("r-1");
-    for (const run of ["r-1", "r-2", "r-1"]) spool.append(run, events(1));
+    for (const run of ["r-1", "r-2", "r-1"]) spool.append(decision(run, events(1)));
     spool.clear("r-1");
     spool.clear("r-3");
-    expect(spoolHere().read()).toEqual([{ run: "r-2", events: events(1) }]);
-    spool.append("r-1", events(9));
+    expect(spoolHere().read()).toEqual([decision("r-2", events(1))]);
+    spool.append(decision("r-1", events(9)));
     expect(spool.read().map(({ run }) => run)).toEqual(["r-2", "r-1"]);
     spool.clear("r-2");
     spool.clear("r-1");
@@ -93,7 +107,7 @@ describe("the spool", () => {
   });
 
   it("reads around a line torn at any byte, and the next append is whole", () => {
-    spoolHere().append("r-1", events(1));
+    spoolHere().append(decision("r-1", events(1)));
     const whole = readFileSync(path);
     for (let length = 0; length < whole.length; length++) {
       writeFileSync(path, whole);
@@ -102,7 +116,7 @@ describe("the spool", () => {
       // The last byte of a line is its end: without it the line is complete all the same.
       const survives = length === whole.length - 1;
       expect(spool.read().length).toBe(survives ? 2 : 1);
-      spool.append("r-2", events(2));
+      spool.append(decision("r-2", events(2)));
       expect(spool.read().map(({ run }) => run)).toEqual(survives ? ["r-1", "r-1", "r-2"] : ["r-1", "r-2"]);
     }
     expect(said.every((line) => line.startsWith("warn lines of the spool cannot be read"))).toBe(true);
@@ -114,7 +128,7 @@ describe("the spool", () => {
       path,
       'null\n7\n{"run":1,"events":[]}\n{"run":"r-1"}\n{"run":"r-1","events":{}}\n{"run":"r-2","events":[]}\n\n',
     );
-    expect(spoolHere().read()).toEqual([{ run: "r-2", events: [] }]);
+    expect(spoolHere().read()).toEqual([decision("r-2", [])]);
     expect(said).toEqual([
       "warn lines of the spool cannot be read and are left out; a crash while writing leaves one",
     ]);
@@ -122,7 +136,7 @@ describe("the spool", () => {
 
   it("grows to its limit and no further, and says so once until it is cleared", () => {
     const spool = spoolHere({ maxBytes: 2_000 });
-    for (let seq = 1; seq <= 30; seq++) spool.append("r-1", events(seq));
+    for (let seq = 1; seq <= 30; seq++) spool.append(decision("r-1", events(seq)));
     expect(statSync(path).size).toBeLessThanOrEqual(2_000);
     const kept = spool.read();
     expect(kept.length).toBeGreaterThan(10);
@@ -132,7 +146,7 @@ describe("the spool", () => {
     expect(said.length).toBe(1);
     expect(said[0]).toContain("error the spool is full");
     spool.clear("r-1");
-    spool.append("r-1", events(99));
+    spool.append(decision("r-1", events(99)));
     expect(spool.read().length).toBe(1);
     expect(said.length).toBe(1);
   });
@@ -140,18 +154,18 @@ describe("the spool", () => {
   it("reports what it cannot write, read or clear, and never throws", () => {
     mkdirSync(path);
     const spool = spoolHere();
-    spool.append("r-1", events(1));
+    spool.append(decision("r-1", events(1)));
     expect(spool.read()).toEqual([]);
     spool.clear("r-1");
     expect(said[0]).toContain("error the spool cannot be written");
     expect(said[1]).toContain("error the spool cannot be read");
     path = join(folder, "missing", "spool.jsonl");
     const nowhere = spoolHere();
-    nowhere.append("r-1", events(1));
+    nowhere.append(decision("r-1", events(1)));
     expect(nowhere.read()).toEqual([]);
     expect(said.length).toBe(4);
     mkdirSync(join(folder, "missing"));
-    nowhere.append("r-1", events(1));
+    nowhere.append(decision("r-1", events(1)));
     expect(nowhere.read().length).toBe(1);
   });
 
@@ -159,20 +173,20 @@ describe("the spool", () => {
     const circular: Recorded[] = [...events(1)];
     const [first] = circular;
     if (first !== undefined) Object.assign(first, { event: first });
-    spoolHere().append("r-1", circular);
+    spoolHere().append(decision("r-1", circular));
     expect(said[0]).toContain("error the spool cannot be written");
     expect(existsSync(path)).toBe(false);
   });
 
   it("takes up its work again when the file is removed or cut under it", () => {
     const spool = spoolHere();
-    spool.append("r-1", events(1));
+    spool.append(decision("r-1", events(1)));
     rmSync(path);
-    spool.append("r-1", events(2));
+    spool.append(decision("r-1", events(2)));
     expect(spool.read().length).toBe(1);
     truncateSync(path, 0);
-    spool.append("r-1", events(3));
-    expect(spool.read()).toEqual([{ run: "r-1", events: events(3) }]);
+    spool.append(decision("r-1", events(3)));
+    expect(spool.read()).toEqual([decision("r-1", events(3))]);
     chmodSync(path, 0o600);
   });
 
@@ -182,7 +196,8 @@ describe("the spool", () => {
       const log = { info() {}, warn() {}, error(message) { throw new Error(message); } };
       const spool = openSpool(process.argv[1], log);
       for (let seq = Number(process.argv[2]); ; seq++) {
-        spool.append("r-1", [{ seq, at: seq, wall: seq, event: { kind: "rollback_off" } }]);
+        const events = [{ seq, at: seq, wall: seq, event: { kind: "rollback_off" } }];
+        spool.append({ run: "r-1", events, intakes: [], answers: [] });
         process.stdout.write(seq + "\\n");
       }`;
     let expected = 0;

@@ -124,7 +124,7 @@ function commitTo(disk: Disk, commit: Commit): CommitResult {
   if (commit.ended)
     for (const [claim, owner] of disk.claims) if (owner === commit.run) disk.claims.delete(claim);
   queue(disk, commit.outbox);
-  markAnswered(disk, commit.intake);
+  for (const key of commit.intakes) markAnswered(disk, key);
   return { kind: "ok" };
 }
 
@@ -143,7 +143,7 @@ function queue(disk: Disk, drafts: readonly OutboxDraft[]): void {
   }
 }
 
-function markAnswered(disk: Disk, key: string | undefined): void {
-  const known = key === undefined ? undefined : disk.intakes.get(key);
+function markAnswered(disk: Disk, key: string): void {
+  const known = disk.intakes.get(key);
   if (known !== undefined) known.answered = true;
 }

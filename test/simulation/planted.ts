@@ -82,8 +82,8 @@ export const BUGS: readonly Bug[] = [
   {
     name: "answers are sent without the journal's mark",
     file: "src/engine/keeper.ts",
-    find: "...(intake === undefined ? {} : { intake }),\n    };\n    try",
-    replace: "};\n    try",
+    find: "intakes: owed.flatMap((one) => one.intakes),\n    };\n    try",
+    replace: "intakes: [],\n    };\n    try",
   },
   {
     name: "a post is repeated without looking for it",

@@ -189,14 +189,26 @@ export function story(run: string, plan: Plan = samplePlan()): Story {
         state: current(),
         begin: { plan, claims },
         ended: false,
+        forward: true,
         outbox: [],
+        intakes: [],
         ...more,
       };
     },
     next(events, more = {}) {
       const expected = told.length;
       const recorded = record(events);
-      return { run, expected, events: recorded, state: current(), ended: false, outbox: [], ...more };
+      return {
+        run,
+        expected,
+        events: recorded,
+        state: current(),
+        ended: false,
+        forward: false,
+        outbox: [],
+        intakes: [],
+        ...more,
+      };
     },
   };
 }

@@ -31,6 +31,8 @@ export interface Connection extends Statements {
   reading<T>(work: () => T): T;
   /** Runs `work` in one transaction: when this returns it is on the disk, and when this throws nothing of it is, as far as anyone knows. */
   writing<T>(work: () => T): T;
+  /** Like `writing`, for what goes forward; refused while the reserve is given up and there is not plenty of room again. */
+  writingWithRoom<T>(work: () => T): T;
   /** Like `writing`; when the disk is full, gives up the reserve and tries once more. */
   writingWithReserve<T>(work: () => T): T;
   isShortOfSpace(): boolean;
@@ -69,6 +71,13 @@ export function openConnection(options: ConnectionOptions): Connection {
         checkFile();
         return transaction(work);
       }),
+    writingWithRoom: (work) =>
+      orFault("the journal cannot be written", () => {
+        checkFile();
+        space.retake();
+        if (space.isShort()) throw shortOfSpace(path);
+        return transaction(work);
+      }),
     writingWithReserve: (work) =>
       orFault("the journal cannot be written", () => {
         checkFile();
@@ -82,6 +91,13 @@ export function openConnection(options: ConnectionOptions): Connection {
       removeHolder(holderPath);
     },
   };
+}
+
+function shortOfSpace(path: string): OutsideFault {
+  return new OutsideFault(
+    `there is too little room for the journal ${path}: what is left is kept for going back, and nothing goes forward until there is more`,
+    { recoverable: true },
+  );
 }
 
 function orFault<T>(doing: string, work: () => T): T {

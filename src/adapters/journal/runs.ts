@@ -11,6 +11,9 @@ import { decode, numberOf, optionalNumberOf, storedRun, textOf } from "./rows.ts
 
 const RUNS = "SELECT runs.id, runs.state, plans.body FROM runs JOIN plans ON plans.hash = runs.plan";
 
+/** Hears of a run that is left out because its row cannot be read, and why. */
+export type TellUnreadable = (run: string, why: unknown) => void;
+
 /** Digits and letters that are not taken for one another (Crockford's base 32). */
 const LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const SHORTEST_NAME = 3;
@@ -29,8 +32,9 @@ export function commitChange(db: Statements, change: Commit): CommitResult {
   }
   saveRun(db, change);
   appendEvents(db, change.run, change.events);
-  addDrafts(db, change.outbox, change.intake);
-  if (change.intake !== undefined) markAnswered(db, change.intake);
+  // Answers are forgotten with the newest command of their commit.
+  addDrafts(db, change.outbox, change.intakes.at(-1));
+  for (const key of change.intakes) markAnswered(db, key);
   return { kind: "ok" };
 }
 
@@ -78,8 +82,16 @@ function savePlan(db: Statements, plan: Plan): string {
   return hash;
 }
 
-export function openRuns(db: Statements): readonly StoredRun[] {
-  return db.all(`${RUNS} WHERE runs.open = 1 ORDER BY runs.ord`).map(storedRun);
+/** A run that cannot be read is told and left out: the others must be watched all the same. */
+export function openRuns(db: Statements, tellUnreadable: TellUnreadable): readonly StoredRun[] {
+  return db.all(`${RUNS} WHERE runs.open = 1 ORDER BY runs.ord`).flatMap((row) => {
+    try {
+      return [storedRun(row)];
+    } catch (error) {
+      tellUnreadable(textOf(row, "id"), error);
+      return [];
+    }
+  });
 }
 
 export function findRun(db: Statements, id: string): StoredRun | undefined {

@@ -1,4 +1,4 @@
-/** The spool: events of backward decisions in an append-only file of JSON lines, for the time in which the journal is gone. */
+/** The spool: backward decisions in an append-only file of JSON lines, for the time in which the journal is gone. */
 import {
   closeSync,
   fstatSync,
@@ -11,18 +11,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import type { Recorded } from "../../core/event.ts";
-import type { Log, Spool } from "../../engine/ports.ts";
+import type { Log, Spool, Spooled } from "../../engine/ports.ts";
 import { syncDirectory, writeAll } from "./disk.ts";
 import { messageOf } from "./faults.ts";
 
 export const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
 const NEWLINE = 0x0a;
-
-interface Entry {
-  readonly run: string;
-  readonly events: readonly Recorded[];
-}
 
 export interface SpoolOptions {
   /** The file grows to this and no further, bytes. */
@@ -38,10 +32,10 @@ export function openSpool(path: string, log: Log, options: SpoolOptions = {}): S
   let toldFull = false;
 
   return {
-    append(run, events) {
+    append({ run, events, intakes, answers }) {
       if (events.length === 0) return;
       try {
-        const line = Buffer.from(`${JSON.stringify({ run, events })}\n`, "utf8");
+        const line = Buffer.from(`${JSON.stringify({ run, events, intakes, answers })}\n`, "utf8");
         if (appendLine(path, line, maxBytes)) return;
         if (!toldFull)
           log.error("the spool is full; decisions made without the journal are kept in memory only", {
@@ -127,14 +121,16 @@ function readLines(path: string, log: Log): readonly string[] {
   }
 }
 
-/** The entry of a line, or none when the line is torn. */
-function parseLine(line: string): readonly Entry[] {
+/** The decision of a line, or none when the line is torn. Lines of before the spool knew of commands have none of those. */
+function parseLine(line: string): readonly Spooled[] {
   try {
     const value: unknown = JSON.parse(line);
     if (typeof value !== "object" || value === null || !("run" in value) || !("events" in value)) return [];
     const { run, events } = value;
-    // The file is private to Belay and a torn line is no JSON: the events are those that `append` wrote.
-    return typeof run === "string" && Array.isArray(events) ? [{ run, events }] : [];
+    const intakes = "intakes" in value && Array.isArray(value.intakes) ? value.intakes : [];
+    const answers = "answers" in value && Array.isArray(value.answers) ? value.answers : [];
+    // The file is private to Belay and a torn line is no JSON: the parts are those that `append` wrote.
+    return typeof run === "string" && Array.isArray(events) ? [{ run, events, intakes, answers }] : [];
   } catch {
     return [];
   }

@@ -1,15 +1,27 @@
 /** The journal on node:sqlite: one file, one process, every method one transaction that is on the disk when its promise resolves. */
 import type { Now } from "../../core/time.ts";
-import type { Journal } from "../../engine/ports.ts";
+import type { CommitResult, Journal, Log } from "../../engine/ports.ts";
 import { type ChainCheck, type ChainHead, chainHead, checkChain } from "./chain.ts";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import { evidenceOf, upsertEvidence } from "./evidence.ts";
+import { messageOf } from "./faults.ts";
 import { acceptIntake, markAnswered, unansweredIntakes } from "./intake.ts";
 import { addDrafts, countAttempt, markDelivered, pendingItems, refOfKey } from "./outbox.ts";
 import { numberOf, textOf } from "./rows.ts";
-import { commitChange, eventsOf, findRun, newestRunOf, openRuns, takeRunId } from "./runs.ts";
+import {
+  commitChange,
+  eventsOf,
+  findRun,
+  newestRunOf,
+  openRuns,
+  type TellUnreadable,
+  takeRunId,
+} from "./runs.ts";
 
-export type SqliteJournalOptions = ConnectionOptions;
+export interface SqliteJournalOptions extends ConnectionOptions {
+  /** Hears of rows that cannot be read and are left out. */
+  readonly log?: Log | undefined;
+}
 
 export interface SqliteJournal extends Journal {
   /** Lets the file go; every later call rejects. */
@@ -29,9 +41,11 @@ export interface SqliteJournal extends Journal {
  */
 export function openSqliteJournal(options: SqliteJournalOptions): SqliteJournal {
   const db = openConnection(options);
+  const tellUnreadable: TellUnreadable = (run, why) =>
+    options.log?.error("an open run cannot be read and is not watched", { run, error: messageOf(why) });
   return {
     ...intakeAndOutbox(db),
-    ...runsAndEvidence(db),
+    ...runsAndEvidence(db, tellUnreadable),
     close: () => db.close(),
     verifyChain: () => db.reading(() => checkChain(db)),
     chainHead: () => db.reading(() => chainHead(db)),
@@ -58,11 +72,14 @@ function intakeAndOutbox(db: Connection): Pick<Journal, IntakeAndOutbox> {
   };
 }
 
-function runsAndEvidence(db: Connection): Omit<Journal, IntakeAndOutbox> {
+function runsAndEvidence(db: Connection, tellUnreadable: TellUnreadable): Omit<Journal, IntakeAndOutbox> {
   return {
     newRunId: async () => db.writing(() => takeRunId(db)),
-    commit: async (commit) => db.writingWithReserve(() => commitChange(db, commit)),
-    openRuns: async () => db.reading(() => openRuns(db)),
+    commit: async (commit) => {
+      const change = (): CommitResult => commitChange(db, commit);
+      return commit.forward ? db.writingWithRoom(change) : db.writingWithReserve(change);
+    },
+    openRuns: async () => db.reading(() => openRuns(db, tellUnreadable)),
     run: async (id) => db.reading(() => findRun(db, id)),
     lastRunOf: async (rollout) => db.reading(() => newestRunOf(db, rollout)),
     events: async (run, fromSeq = 1) => db.reading(() => eventsOf(db, run, fromSeq)),

@@ -13,6 +13,9 @@ export interface Call {
   readonly channel?: string | undefined;
 }
 
+/** An urgent call is tried again after this time, whatever limit was told. */
+const URGENT_WAIT_MOST_MS = 15_000;
+
 export class Calls {
   readonly #quiet = new Quiet();
   readonly #whoAmI: WhoAmI;
@@ -31,7 +34,10 @@ export class Calls {
     } catch (error) {
       const fault: SlackFault = faultOf(error, { method, channel, botName: this.#whoAmI()?.botName });
       if (fault.code === "ratelimited" && fault.retryAfterMs !== undefined)
-        this.#quiet.set(key, fault.retryAfterMs);
+        this.#quiet.set(
+          key,
+          lane === "urgent" ? Math.min(fault.retryAfterMs, URGENT_WAIT_MOST_MS) : fault.retryAfterMs,
+        );
       throw fault;
     }
   }

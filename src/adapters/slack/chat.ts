@@ -83,7 +83,7 @@ export class SlackChat implements Chat {
       await this.#answers.deliver(item.key, body.replyTo, body.answer, item.wall);
       return undefined;
     }
-    const message = this.#render(item.key, body, view);
+    const message = this.#render(item, body, view);
     if (message === undefined) return undefined;
     const channel = thread?.channel ?? (await this.#deps.places.idOf(body.channel));
     const outgoing: Outgoing = {
@@ -91,7 +91,7 @@ export class SlackChat implements Chat {
       channel,
       thread: body.kind === "note" ? thread?.ts : undefined,
       message,
-      isUrgent: body.kind === "alert",
+      isUrgent: item.lane === "urgent",
       takenAt: view?.now.steady ?? Number.NEGATIVE_INFINITY,
     };
     const before = item.attempts > 0 ? await this.#earlier(outgoing) : undefined;
@@ -101,9 +101,9 @@ export class SlackChat implements Chat {
   async update(ref: MessageRef, item: OutboxItem, view: RunView): Promise<void> {
     const { body } = item;
     if (body.kind === "answer" || body.kind === "note") return;
-    const message = this.#render(item.key, body, view);
+    const message = this.#render(item, body, view);
     if (message === undefined) return;
-    const isUrgent = body.kind === "alert";
+    const isUrgent = item.lane === "urgent";
     await this.#edits.edit({
       key: item.key,
       bytes: JSON.stringify(message),
@@ -117,12 +117,16 @@ export class SlackChat implements Chat {
 
   /** The message as it has to look now; undefined when there is nothing to show. */
   #render(
-    key: string,
+    { key, lane }: OutboxItem,
     body: Exclude<Notice, { kind: "answer" }>,
     view: RunView | undefined,
   ): Rendered | undefined {
     const { pageMention, zone } = this.#deps;
-    if (body.kind === "note") return this.#lastLook.checked(key, renderNote(body.text));
+    if (body.kind === "note") {
+      // An urgent one stands for an alert that could not be shown in full.
+      const mention = lane === "urgent" ? pageMention : undefined;
+      return this.#lastLook.checked(key, renderNote(body.text, mention));
+    }
     if (view === undefined)
       throw new SlackFault(`the run ${body.run} is not in the journal`, { recoverable: false });
     const dates = { zone, nowWall: view.now.wall };

@@ -48,9 +48,10 @@ function codeLine(line: string): string {
   return line.replaceAll("```", "'''").replace(/[\p{Cc}\u2028\u2029]/gu, " ");
 }
 
-/** A line in the card's thread. */
-export function renderNote(text: string): Rendered {
-  return { text: escapeCut(text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ").trim(), FALLBACK_MOST), blocks: [] };
+/** A line in the card's thread, or one that stands for an alert; `mention` is Slack's own markup for whom it is. */
+export function renderNote(text: string, mention?: string): Rendered {
+  const line = escapeCut(text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ").trim(), FALLBACK_MOST);
+  return { text: line, blocks: mention === undefined ? [] : [section(line), context(`For ${mention}`)] };
 }
 
 /** One sentence from the adapter itself, for one person. */

@@ -1,0 +1,173 @@
+/** Belay is started while something is wrong with its files and a rollout is live: it comes up, watches, and can go back. */
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { type Config, readConfig } from "../../src/config.ts";
+import { type Belay, type StartOptions, startBelay } from "../../src/main.ts";
+import { type Liar, startLiar } from "../fakes/prometheus-liar.ts";
+import { until } from "../support/eventually.ts";
+import { flagsIn } from "../support/short-world.ts";
+
+const FLAGS = (path: string, url: string): string => `service: svc
+environment: test
+provider: { kind: file, path: ${path} }
+view: { http: "${url}/features", pointer: /flags }
+prometheus: { url: "${url}", scrape_interval: 1s }
+flags:
+  cache: { key: CACHE, safe: off }
+`;
+const SCHEDULE = `rollout: demo
+flags: main
+stages:
+  - { at: 0s, name: cache, enable: cache, soak: 24h }
+`;
+const BROKEN = "{ half of a file";
+
+let dir = "";
+let flagsPath = "";
+let running: Belay[] = [];
+let outside: Liar;
+
+/** A Prometheus for which all is well, and a service that says of its flags what the file says; while that is broken, what it said before. */
+async function startOutside(): Promise<void> {
+  let flags: unknown = {};
+  outside = await startLiar();
+  outside.answer((response, { path, form }) => {
+    const time = Number(form.get("time"));
+    const value = form.get("query")?.includes("timestamp(") === true ? String(time) : "1";
+    const vector = { resultType: "vector", result: [{ metric: {}, value: [time, value] }] };
+    const data = path.endsWith("query_range") ? { resultType: "matrix", result: [] } : vector;
+    try {
+      flags = flagsIn(flagsPath);
+    } catch {
+      // It keeps what it knows.
+    }
+    const body = path === "/features" ? { flags } : { status: "success", data };
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
+  });
+}
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), "belay-trouble-"));
+  flagsPath = join(dir, "flags.json");
+  for (const folder of ["flags", "schedules", "runbooks"])
+    mkdirSync(join(dir, "house", folder), { recursive: true });
+  await startOutside();
+  writeHouse("flags/main.yaml", FLAGS(flagsPath, outside.url));
+  writeHouse("schedules/demo.yaml", SCHEDULE);
+});
+
+afterEach(async () => {
+  for (const belay of running.splice(0)) await belay.stop();
+  await outside.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function writeHouse(path: string, text: string): void {
+  writeFileSync(join(dir, "house", path), text);
+}
+
+async function start(options: StartOptions = {}): Promise<Belay> {
+  const belay = await startBelay(config(), options);
+  running.push(belay);
+  return belay;
+}
+
+function config(): Config {
+  const state = join(dir, "state");
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  const result = readConfig(
+    { BELAY_STATE: state, BELAY_HTTP_PORT: "0", BELAY_LOG: "error" },
+    { dir: join(dir, "house") },
+  );
+  if (result.kind === "bad") throw new Error(result.mistakes.join("; "));
+  return result.config;
+}
+
+/** Starts the rollout, waits until its flag is on, and stops Belay again; the run. */
+async function liveRun(): Promise<string> {
+  const belay = await start();
+  const answer = await belay.command("rollout start demo", "ana", "k1");
+  expect(answer).toMatchObject({ ok: true, code: "started" });
+  await until("the flag is on", () => flagsIn(flagsPath)["CACHE"] === "true");
+  await until("the stage soaks", () => belay.engine.runs()[0]?.stages[0]?.status === "soaking");
+  await belay.stop();
+  running = [];
+  return answer.run ?? "";
+}
+
+/** Rolls everything back and waits until the file says so. */
+async function expectRollback(belay: Belay): Promise<void> {
+  expect(await belay.command("rollout rollback all", "ana", "back")).toMatchObject({
+    ok: true,
+    code: "done",
+  });
+  await until("the flag is off", () => flagsIn(flagsPath)["CACHE"] === "false");
+  await until("that has been read back", () => belay.engine.runs()[0]?.rollback?.offAt !== undefined);
+}
+
+it("with no rollout that can be loaded, a live run is taken over and can go back", async () => {
+  const run = await liveRun();
+  writeHouse("schedules/demo.yaml", "rollout: demo\nstages: [");
+  const belay = await start();
+  expect(belay.engine.runs().map((state) => state.run)).toEqual([run]);
+  const list = await belay.command("rollout list", "ana", "list");
+  expect(list.lines.join("\n")).toContain("schedules/demo.yaml");
+  expect(list.lines.join("\n")).toContain("no rollout could be loaded");
+  await expectRollback(belay);
+});
+
+it("with its folder gone, a live run is taken over and can go back; a reload with the folder mends the list", async () => {
+  await liveRun();
+  renameSync(join(dir, "house"), join(dir, "away"));
+  const belay = await start();
+  await expectRollback(belay);
+  renameSync(join(dir, "away"), join(dir, "house"));
+  await belay.reload();
+  expect([...belay.plans().keys()]).toEqual(["demo"]);
+  expect((await belay.command("rollout list", "ana", "list")).lines.join("\n")).not.toContain("mistakes");
+});
+
+it("with no live run and no rollout that can be loaded, it is not started, and says where to look", async () => {
+  writeHouse("schedules/demo.yaml", "rollout: demo\nstages: [");
+  await expect(start()).rejects.toThrow(/no rollout could be loaded from .*belay check/);
+});
+
+it.each([
+  ["as ever", {}],
+  ["alone, for one command", { alone: true }],
+])("with a broken flag file, started %s, it goes back over that file", async (_how, options) => {
+  await liveRun();
+  writeFileSync(flagsPath, BROKEN);
+  const belay = await start(options);
+  const list = await belay.command("rollout list", "ana", "list");
+  expect(list.lines.join("\n")).toContain("main: ");
+  expect(list.lines.join("\n")).toContain(flagsPath);
+  await expectRollback(belay);
+  expect(readdirSync(dir).some((name) => name.startsWith("flags.json.broken-"))).toBe(true);
+});
+
+it("with a broken flag file and nothing live, it starts, and adds the flags when they are loaded again", async () => {
+  writeFileSync(flagsPath, BROKEN);
+  const belay = await start();
+  expect(await belay.command("rollout start demo", "ana", "k1")).toMatchObject({ code: "flag_store" });
+  writeFileSync(flagsPath, '{"version":1,"flags":{}}');
+  await belay.reload();
+  expect(flagsIn(flagsPath)).toEqual({ CACHE: "false" });
+  expect((await belay.command("rollout list", "ana", "list")).lines.join("\n")).not.toContain("mistakes");
+  expect(await belay.command("rollout start demo", "ana", "k2")).toMatchObject({ ok: true });
+});
+
+it("with a run in the journal that cannot be read, the others are taken over", async () => {
+  const run = await liveRun();
+  const db = new DatabaseSync(join(dir, "state", "journal.db"));
+  db.exec(
+    "INSERT INTO runs (id, rollout, plan, revision, state, open) SELECT 'r-odd', 'other', plan, 1, '{\"schema\":99}', 1 FROM runs",
+  );
+  db.close();
+  const belay = await start();
+  expect(belay.engine.runs().map((state) => state.run)).toEqual([run]);
+  await expectRollback(belay);
+});
