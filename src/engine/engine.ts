@@ -36,6 +36,7 @@ const HEARTBEAT_MS = 5_000;
 const HEARTBEAT_KEY = "watched";
 const UNAVAILABLE =
   "The journal is unavailable, so nothing changed. Going back (`rollback`, `hold`) works without it.";
+const MOST_ACCEPTED_ANYWAY = 1_000;
 /** A missed window is judged at most this far back. */
 const MOST_MISSED_MS = DAY;
 
@@ -77,6 +78,9 @@ export class Engine {
   readonly #heart: Bell;
   readonly #recovered = Promise.withResolvers<void>();
   #stopped = false;
+
+  /** Keys of commands that were accepted while the journal was gone. */
+  readonly #acceptedAnyway = new Set<string>();
 
   constructor(deps: EngineDeps) {
     this.#deps = { ...deps, journal: impatient(deps.journal, deps.clock) };
@@ -125,6 +129,7 @@ export class Engine {
     const { steady, wall } = clock.now();
     const intake: Intake = { ...request, at: steady, wall };
     const isBackward = this.#commands.isBackward(intake);
+    if (this.#acceptedAnyway.has(intake.key)) return { kind: "duplicate" };
     const deadlineMs = isBackward ? BACKWARD_DEADLINE_MS : JOURNAL_DEADLINE_MS;
     try {
       if (!(await withDeadline(clock, deadlineMs, "journal", journal.accept(intake))))
@@ -132,10 +137,21 @@ export class Engine {
     } catch (error) {
       log.error("a command could not be journaled", { key: intake.key, error: messageOfFault(error) });
       if (!isBackward) return { kind: "unavailable", text: UNAVAILABLE };
+      if (this.#acceptedAnyway.has(intake.key)) return { kind: "duplicate" };
+      this.#accepted(intake.key);
     }
     const answer = this.#commands.carryOut(intake);
     void answer.then(() => this.#outbox.kick());
     return { kind: "accepted", answer };
+  }
+
+  /** Remembers a command that goes back and that the journal could not take: its second delivery must not go back twice. */
+  #accepted(key: string): void {
+    this.#acceptedAnyway.add(key);
+    for (const oldest of this.#acceptedAnyway) {
+      if (this.#acceptedAnyway.size <= MOST_ACCEPTED_ANYWAY) break;
+      this.#acceptedAnyway.delete(oldest);
+    }
   }
 
   /** A run as it is now, with its events unless they are not wanted; undefined when there is none. */

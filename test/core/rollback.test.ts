@@ -672,6 +672,24 @@ describe("a repeat of `rollback` while Belay looks whether the first one helped"
   });
 });
 
+describe("a run that would end with its rollback", () => {
+  it("is watched until a read from after the quarantine shows that nothing came back", () => {
+    const walk = new Walk(planOf()).start();
+    walk.until("stage_enabled");
+    const intent = walk.last("stage_started")?.flips[0]?.intent;
+    walk.ask({ kind: "rollback", to: -1 });
+    walk.until("rollback_confirmed");
+    walk.shop.reads = false;
+    walk.edit("a", ON, intent);
+    walk.pass(10 * MINUTE);
+    expect(walk.state.phase).toBe("looking");
+    walk.shop.reads = true;
+    walk.until("flip_corrected", MINUTE);
+    walk.until("rolled_back", 10 * MINUTE);
+    expect(walk.setting("a")).toEqual(OFF);
+  });
+});
+
 describe("an OFF that does not arrive", () => {
   it("is written although the last reading, from before the decision, shows OFF already", () => {
     const walk = new Walk(planOf()).start();

@@ -1,6 +1,7 @@
 /** The look after a rollback: whether production recovered now that the flags are off, and what follows when it did not. */
 import { BELAY, type Cause, type RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
+import { sameSetting } from "../setting.ts";
 import type { Now } from "../time.ts";
 import type { Judgement } from "../verdict.ts";
 import {
@@ -9,11 +10,20 @@ import {
   byHandFlags,
   lookUntil,
   page,
+  QUARANTINE_MS,
   takeBackOurselves,
   UNVERIFIED_PAGE_MS,
   unseenFlags,
 } from "./backward.ts";
-import { hasHold, isBegun, isUndoable, newestUndoable, pendingBackward, type State } from "./state.ts";
+import {
+  hasHold,
+  isBegun,
+  isUndoable,
+  newestUndoable,
+  pendingBackward,
+  type State,
+  takenBack,
+} from "./state.ts";
 import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
@@ -31,7 +41,12 @@ export function onLooking(plan: Plan, state: State, world: World, now: Now): rea
   );
   const verdicts = deciding.map((guard) => judgementOf(plan, state, world, guard));
   const passes = verdicts.every((judgement) => judgement.verdict === "pass");
-  if (passes && now.steady >= lookUntil(plan, state) && pendingBackward(state).length === 0)
+  if (
+    passes &&
+    now.steady >= lookUntil(plan, state) &&
+    pendingBackward(state).length === 0 &&
+    staysOff(plan, state, world)
+  )
     return recovered(plan, state, causeGuard, verdicts[0]);
   const blind = deciding.find((guard) =>
     isBlind(plan, world, guard, judgementOf(plan, state, world, guard), now.steady),
@@ -40,6 +55,21 @@ export function onLooking(plan: Plan, state: State, world: World, now: Now): rea
     return NONE;
   const summary = `${plan.rollout}: flags are off, but guard ${blind.name} gives no evidence that production recovered. Look yourself.`;
   return page(state, `${state.run}.look_blind.${state.epoch.at}`, "P1", summary);
+}
+
+/**
+ * Whether the run may end: nobody watches it then, so a read from after the quarantine must show that nothing came back. A run of which something
+ * is on stays watched anyway.
+ */
+function staysOff(plan: Plan, state: State, world: World): boolean {
+  if (newestUndoable(plan, state) >= 0) return true;
+  const since = (state.rollback?.confirmedAt ?? state.epoch.at) + QUARANTINE_MS;
+  if (world.readAt === undefined || world.readAt < since) return false;
+  return takenBack(state).every(({ flip }) => {
+    const reading = world.readings[flip.flag];
+    if (reading === undefined || state.overridden[flip.flag] !== undefined) return true;
+    return sameSetting(reading.setting, flip.to);
+  });
 }
 
 /** Whether a breach of the guard takes flags back; only such guards decide whether production recovered. */

@@ -52,9 +52,8 @@ export function onTick(plan: Plan, state: State, world: World, now: Now): readon
 function onStuck(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   if (pendingBackward(state).length > 0)
     return firstOf(verifyBackward(state, world), () => onUnverified(plan, state, world, now));
-  return state.rollback !== undefined && state.rollback.offAt === undefined
-    ? [{ kind: "rollback_off" }]
-    : NONE;
+  const isUntold = state.rollback !== undefined && state.rollback.offAt === undefined;
+  return firstOf(onComeback(state, world), () => (isUntold ? [{ kind: "rollback_off" }] : NONE));
 }
 
 function onWalking(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
