@@ -99,5 +99,7 @@ describe("decisions that follow what the journal holds", () => {
     expect(stillOwed([first, second], [])).toEqual([first, second]);
     expect(stillOwed([first, second], [{ ...first, seq: first.seq + 3, was: first.seq }])).toEqual([second]);
     expect(stillOwed([first], [{ ...first, at: first.at + 1 }])).toEqual([first]);
+    const stored = evolve(plan, known, stageStarted(known));
+    expect(stillOwed([first], rebase(plan, stored, [first]).events)).toEqual([]);
   });
 });

@@ -12,8 +12,10 @@ export function stillOwed(owed: readonly Recorded[], arrived: readonly Recorded[
   return owed.filter((one) => !known.has(substance(one)));
 }
 
+/** What makes an event itself: its instant and content. A rollback may have been widened on its way, so its stages and flips do not count. */
 function substance({ at, wall, event }: Recorded): string {
-  return JSON.stringify([at, wall, event]);
+  if (event.kind !== "rollback_started") return JSON.stringify([at, wall, event]);
+  return JSON.stringify([at, wall, { ...event, stages: [], flips: [] }]);
 }
 
 /**
