@@ -156,7 +156,11 @@ export function waitMs(
   return backoffMs(clock, tries, RETRY_FIRST_MS, mostMs);
 }
 
-/** What an item keeps its order in. Answers are independent of each other. */
-export function channelOf({ body, key }: OutboxItem): string {
-  return body.kind === "answer" ? key : body.channel;
+/**
+ * What an item keeps its order in: urgent messages their channel, cards and notes their run within it, so that a new card does not wait for the
+ * last edits of an older one. Answers are independent of each other.
+ */
+export function channelOf({ body, key, lane }: OutboxItem): string {
+  if (body.kind === "answer") return key;
+  return lane === "urgent" ? body.channel : `${body.channel} ${body.run}`;
 }
