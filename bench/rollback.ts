@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createEye } from "../demo/world/eye.ts";
-import { startWorld, type Told, type World } from "../demo/world/world.ts";
+import type { Told } from "../demo/world/loopback.ts";
+import { startWorld, type World } from "../demo/world/world.ts";
 
 const CHANNEL = "ingestion-ops";
 const KEY = "FEATURE_PARALLEL";

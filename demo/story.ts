@@ -1,7 +1,8 @@
 /** The whole story without a person: baseline, walk, regression in `parallel`, rollback, look, fix, unlock, enable again, Day 2 sign-off. */
 import { setTimeout as delay } from "node:timers/promises";
 import { createEye } from "./world/eye.ts";
-import type { Told, World } from "./world/world.ts";
+import type { Told } from "./world/loopback.ts";
+import type { World } from "./world/world.ts";
 
 const CHANNEL = "ingestion-ops";
 const FEATURES = ["parse-cache", "batching", "neo4j-batch", "parallel"] as const;

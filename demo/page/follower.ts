@@ -4,7 +4,8 @@ import type { RolloutEvent } from "../../src/core/event.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import { evolve } from "../../src/core/rollout/evolve.ts";
 import type { State } from "../../src/core/rollout/state.ts";
-import type { RunTold, Told, World } from "../world/world.ts";
+import type { Told } from "../world/loopback.ts";
+import type { RunTold, World } from "../world/world.ts";
 import { type Rollback, withEvent } from "./rollbacks.ts";
 
 const EVERY_MS = 400;

@@ -1,6 +1,6 @@
 /** The rollbacks of all runs so far, read out of Belay's journal. */
 import { z } from "zod";
-import type { Told } from "../world/world.ts";
+import type { Told } from "../world/loopback.ts";
 
 const KEPT = 20;
 

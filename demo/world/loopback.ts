@@ -1,5 +1,6 @@
 /** Loopback helpers of the worlds: a free port, and Belay's own HTTP. */
 import { createServer } from "node:net";
+import { z } from "zod";
 
 const ANSWER_WITHIN_MS = 10_000;
 
@@ -27,3 +28,25 @@ export async function askBelay(base: string, token: string, path: string, body?:
   if (!response.ok) throw new Error(`${path}: ${response.status} ${(await response.text()).slice(0, 200)}`);
   return response.json();
 }
+
+/** One journaled event of a run, as Belay's own HTTP tells it. */
+export const recordedSchema = z.object({
+  seq: z.number(),
+  at: z.number(),
+  wall: z.number(),
+  event: z.looseObject({ kind: z.string() }),
+});
+export type Told = z.output<typeof recordedSchema>;
+
+/** A run as it stands; what else there is of its state stays in it unchecked. */
+export const runSchema = z.looseObject({ run: z.string(), rollout: z.string(), phase: z.string() });
+
+/** The answer to a command. */
+export const answerSchema = z.object({
+  ok: z.boolean(),
+  code: z.string(),
+  text: z.string(),
+  lines: z.array(z.string()),
+  run: z.string().optional(),
+});
+export type Answer = z.output<typeof answerSchema>;

@@ -11,7 +11,15 @@ import { createProbe, type Probe } from "../service/probe.ts";
 import { type RunningService, startService } from "../service/supervise.ts";
 import { type BelayProcess, startBelay } from "./belay-child.ts";
 import { makeHouse } from "./house.ts";
-import { askBelay, freePort } from "./loopback.ts";
+import {
+  type Answer,
+  answerSchema,
+  askBelay,
+  freePort,
+  recordedSchema,
+  runSchema,
+  type Told,
+} from "./loopback.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const TOKEN = "demo-token-for-loopback-only";
@@ -36,25 +44,7 @@ export interface WorldOptions {
   readonly signal?: AbortSignal;
 }
 
-/** One journaled event of a run, as Belay's own HTTP tells it. */
-const recordedSchema = z.object({
-  seq: z.number(),
-  at: z.number(),
-  wall: z.number(),
-  event: z.looseObject({ kind: z.string() }),
-});
-export type Told = z.output<typeof recordedSchema>;
-
-const runSchema = z.looseObject({ run: z.string(), rollout: z.string(), phase: z.string() });
 export type RunTold = z.output<typeof runSchema>;
-
-const answerSchema = z.object({
-  ok: z.boolean(),
-  code: z.string(),
-  text: z.string(),
-  lines: z.array(z.string()),
-});
-export type Answer = z.output<typeof answerSchema>;
 
 export interface World {
   readonly dir: string;

@@ -1,4 +1,4 @@
-/** Small tools for waiting: a bell that wakes a loop, a mailbox that runs jobs one after another, and a deadline. */
+/** Small tools for waiting: a bell that wakes a loop, a deadline, and the distance between tries. */
 import { type Clock, OutsideFault } from "./ports.ts";
 
 /** Wakes one waiting loop. A ring while nobody waits is kept for the next wait. */
@@ -28,22 +28,6 @@ export function createBell(clock: Clock): Bell {
         wake = undefined;
       }
       rung = false;
-    },
-  };
-}
-
-/** Runs jobs strictly one after another, in the order in which they came. A job that rejects does not stop the next. */
-export interface Mailbox {
-  run<T>(job: () => Promise<T>): Promise<T>;
-}
-
-export function createMailbox(): Mailbox {
-  let last: Promise<unknown> = Promise.resolve();
-  return {
-    run(job) {
-      const next = last.then(job, job);
-      last = next.catch(() => undefined);
-      return next;
     },
   };
 }

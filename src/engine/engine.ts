@@ -8,11 +8,11 @@ import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { DAY } from "../core/time.ts";
 import { announce } from "./announce.ts";
 import { Commands } from "./commands.ts";
-import { type Bell, createBell, withDeadline } from "./concurrency.ts";
+import { type Bell, createBell } from "./concurrency.ts";
 import type { Announce } from "./keeper.ts";
 import type { Missed } from "./measure.ts";
 import { Outbox } from "./outbox.ts";
-import { BACKWARD_DEADLINE_MS, impatient, JOURNAL_DEADLINE_MS } from "./patience.ts";
+import { hurried, impatient } from "./patience.ts";
 import {
   type Chat,
   type Clock,
@@ -130,10 +130,9 @@ export class Engine {
     const intake: Intake = { ...request, at: steady, wall };
     const isBackward = this.#commands.isBackward(intake);
     if (this.#acceptedAnyway.has(intake.key)) return { kind: "duplicate" };
-    const deadlineMs = isBackward ? BACKWARD_DEADLINE_MS : JOURNAL_DEADLINE_MS;
+    const accepted = journal.accept(intake);
     try {
-      if (!(await withDeadline(clock, deadlineMs, "journal", journal.accept(intake))))
-        return { kind: "duplicate" };
+      if (!(await (isBackward ? hurried(clock, accepted) : accepted))) return { kind: "duplicate" };
     } catch (error) {
       log.error("a command could not be journaled", { key: intake.key, error: messageOfFault(error) });
       if (!isBackward) return { kind: "unavailable", text: UNAVAILABLE };

@@ -5,8 +5,7 @@ import type { Plan } from "../core/plan.ts";
 import { evolve } from "../core/rollout/evolve.ts";
 import { rebase, stillOwed } from "../core/rollout/rebase.ts";
 import { isOpenRun, type State } from "../core/rollout/state.ts";
-import { withDeadline } from "./concurrency.ts";
-import { BACKWARD_DEADLINE_MS, JOURNAL_DEADLINE_MS } from "./patience.ts";
+import { hurried } from "./patience.ts";
 import {
   type Clock,
   type Commit,
@@ -96,8 +95,7 @@ export class Keeper {
   }
 
   /** Answers an intake without events; false when the journal did not take it. */
-  async answerOnly(intake: string | undefined, drafts: readonly OutboxDraft[]): Promise<boolean> {
-    if (intake === undefined) return true;
+  async answerOnly(intake: string, drafts: readonly OutboxDraft[]): Promise<boolean> {
     try {
       await this.#deps.journal.answer(intake, drafts);
       return true;
@@ -162,13 +160,9 @@ export class Keeper {
       outbox: owed.flatMap(draftsOf),
       intakes: owed.flatMap((one) => one.intakes),
     };
+    const written = this.#deps.journal.commit(commit);
     try {
-      const result = await withDeadline(
-        this.#deps.clock,
-        forward ? JOURNAL_DEADLINE_MS : BACKWARD_DEADLINE_MS,
-        "journal",
-        this.#deps.journal.commit(commit),
-      );
+      const result = await (forward ? written : hurried(this.#deps.clock, written));
       return result.kind === "ok" ? "ok" : "conflict";
     } catch (error) {
       this.#deps.log.error("the journal did not take a decision", {
@@ -195,7 +189,7 @@ export class Keeper {
     try {
       const stored = await journal.run(run);
       if (stored === undefined) return;
-      const from = this.#owed.find((one) => one.events.length > 0)?.events[0]?.seq ?? revision + 1;
+      const from = this.#owed[0]?.events[0]?.seq ?? revision + 1;
       this.#rebase(stored.state, await journal.events(run, from));
       // What is still owed stays in the spool under its old numbers; a restart puts it on top in the same way.
       if (this.#owed.length === 0) spool.clear(run);
@@ -226,12 +220,7 @@ function draftsOf({ told, answers }: Owed): readonly OutboxDraft[] {
 }
 
 /** The first commit of a run. */
-export function beginning(
-  plan: Plan,
-  recorded: Recorded,
-  drafts: readonly OutboxDraft[],
-  intake: string,
-): Commit {
+export function beginning(plan: Plan, recorded: Recorded, intake: string): Omit<Commit, "outbox"> {
   const state = evolve(plan, undefined, recorded);
   return {
     run: state.run,
@@ -241,7 +230,6 @@ export function beginning(
     begin: { plan, claims: claimsOf({ plan, state }) },
     ended: false,
     forward: true,
-    outbox: drafts,
     intakes: [intake],
   };
 }

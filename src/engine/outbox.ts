@@ -1,4 +1,4 @@
-/** Delivers what was announced: each lane and each channel on its own, so that no message holds up one elsewhere, and nothing here holds up a rollback. */
+/** Delivers what was announced: each lane and each queue in it on its own, so that no message holds up one elsewhere, and nothing here holds up a rollback. */
 import { type Bell, createBell, sleep } from "./concurrency.ts";
 import { plainly } from "./plain.ts";
 import {
@@ -14,7 +14,7 @@ import {
   OutsideFault,
   type RunView,
 } from "./ports.ts";
-import { channelOf, RETRY_FIRST_MS, Tries } from "./tries.ts";
+import { queueOf, RETRY_FIRST_MS, Tries } from "./tries.ts";
 import { Unjournaled } from "./unjournaled.ts";
 
 /** With nothing pending, a lane sleeps until it is rung, or this long. */
@@ -145,9 +145,7 @@ export class Outbox {
   async #round(lane: Lane): Promise<number> {
     // Taken before the journal is asked: what is delivered meanwhile may still look pending.
     const busy = new Set(
-      [...this.#underWay.values()]
-        .filter(({ item }) => item.lane === lane)
-        .map(({ item }) => channelOf(item)),
+      [...this.#underWay.values()].filter(({ item }) => item.lane === lane).map(({ item }) => queueOf(item)),
     );
     const { due, inMs } = this.#tries.due(await this.#pendingOf(lane), busy, IDLE_MS);
     if (this.#stopped) return 0;

@@ -4,13 +4,18 @@ import { withDeadline } from "./concurrency.ts";
 import type { Clock, Journal } from "./ports.ts";
 
 /** A journal that takes longer is treated as gone; the outcome of a commit is then read back later. */
-export const JOURNAL_DEADLINE_MS = 1_500;
+const JOURNAL_DEADLINE_MS = 1_500;
 
 /** Going back waits this long for the journal, then counts without it. */
-export const BACKWARD_DEADLINE_MS = 200;
+const BACKWARD_DEADLINE_MS = 200;
 
 /** A forward command that waited longer than this (Belay or its journal was down) changes nothing any more. */
 export const FORWARD_EXPIRES_MS = 2 * MINUTE;
+
+/** A call of the journal on the way back. */
+export function hurried<T>(clock: Clock, call: Promise<T>): Promise<T> {
+  return withDeadline(clock, BACKWARD_DEADLINE_MS, "journal", call);
+}
 
 /** The same journal; each call rejects with a recoverable `OutsideFault` after the deadline. */
 export function impatient(journal: Journal, clock: Clock): Journal {

@@ -316,3 +316,16 @@ export interface Chat {
 export function messageOfFault(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Runs jobs strictly one after the other, in the order in which they came; a job that fails does not stop the next one. */
+export type Turns = <T>(job: () => Promise<T>) => Promise<T>;
+
+/** The queue of a run's decisions, of a store's writes and of a target's restarts. */
+export function createTurns(): Turns {
+  let tail: Promise<unknown> = Promise.resolve();
+  return <T>(job: () => Promise<T>): Promise<T> => {
+    const mine = tail.then(job);
+    tail = mine.catch(() => undefined);
+    return mine;
+  };
+}

@@ -11,11 +11,12 @@ import { onAsk } from "../core/rollout/people.ts";
 import { isOpenRun, type State } from "../core/rollout/state.ts";
 import { onTick } from "../core/rollout/tick.ts";
 import type { World } from "../core/rollout/world.ts";
-import { type Bell, createBell, createMailbox } from "./concurrency.ts";
+import { type Bell, createBell } from "./concurrency.ts";
 import { type Announce, Keeper, type Kept } from "./keeper.ts";
 import { Measure, type Missed } from "./measure.ts";
 import {
   type Clock,
+  createTurns,
   type Journal,
   type Log,
   messageOfFault,
@@ -56,7 +57,7 @@ export class Runner {
   readonly id: string;
   readonly plan: Plan;
   readonly #deps: RunnerDeps;
-  readonly #mailbox = createMailbox();
+  readonly #mailbox = createTurns();
   readonly #keeper: Keeper;
   readonly #measure: Measure;
   readonly #reconcile: Reconcile;
@@ -116,10 +117,10 @@ export class Runner {
   ask(
     ask: Ask,
     asker: Asker,
-    intake: string | undefined,
+    intake: string,
     answer: (outcome: Outcome) => readonly OutboxDraft[],
   ): Promise<Outcome> {
-    return this.#mailbox.run(() => this.#settle(ask, asker, intake, answer));
+    return this.#mailbox(() => this.#settle(ask, asker, intake, answer));
   }
 
   /** Watches until the run ends. After a restart it judges what was missed before anything else is decided; flags that are to go back do not wait. */
@@ -135,7 +136,7 @@ export class Runner {
       } finally {
         this.#isCatchingUp = false;
       }
-      await this.#mailbox.run(() => this.#step());
+      await this.#mailbox(() => this.#step());
     }
     if (this.#stopped) return;
     this.#poke();
@@ -154,7 +155,7 @@ export class Runner {
     this.#queued = true;
     const failed = (error: unknown): void =>
       this.#deps.log.error("a step failed", { run: this.id, error: messageOfFault(error) });
-    this.#mailbox.run(() => this.#step()).catch(failed);
+    this.#mailbox(() => this.#step()).catch(failed);
   }
 
   /** Decides and commits until nothing is due; then lets the reconciler act and asks for evidence if a forward step lacks only that. */
@@ -233,7 +234,7 @@ export class Runner {
   async #settle(
     ask: Ask,
     asker: Asker,
-    intake: string | undefined,
+    intake: string,
     answer: (outcome: Outcome) => readonly OutboxDraft[],
   ): Promise<Outcome> {
     for (let attempt = 0; attempt < MOST_RACES; attempt++) {

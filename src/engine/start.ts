@@ -93,7 +93,7 @@ export class Starts {
     const decided = decideStart(plan, ask, readings.flags, runs(), now);
     if (decided.kind === "refused") return decided;
     const recorded = { seq: 1, at: now.steady, wall: now.wall, event: decided.event };
-    const commit = beginning(plan, recorded, [], intake.key);
+    const commit = beginning(plan, recorded, intake.key);
     const stored: StoredRun = { plan, state: commit.state };
     const card = cardOf({ ...stored, world: { ...EMPTY_WORLD, readings: readings.flags }, figures: {}, now });
     const answer: CommandAnswer = {

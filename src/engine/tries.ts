@@ -15,12 +15,12 @@ const MOST_FINAL = 3;
 /** After so many tries that might have succeeded, later urgent messages may pass it as well. */
 const MOST_IN_FRONT = 10;
 /** After so many errors that are no fault of the outside, a message is sent in its plainest form, and then once more it is set aside. */
-const MOST_ODD = 3;
-/** A channel that works again is tried this soon after the last try of what could not be delivered there. */
+export const MOST_ODD = 3;
+/** A queue that moves again is tried this soon after the last try of what could not be delivered in it. */
 const AGAIN_AFTER_MS = 5_000;
 
 interface Tried {
-  readonly channel: string;
+  readonly queue: string;
   tries: number;
   /** Tries whose fault says that the same call cannot succeed. */
   finals: number;
@@ -43,8 +43,8 @@ export class Tries {
   }
 
   /**
-   * Of these items, oldest first, those that are to be tried now: at most one of each channel, none of a busy one. Later ones wait for an earlier
-   * one of their channel, unless that may be passed. `inMs`: when to look again, if nothing else happens before.
+   * Of these items, oldest first, those that are to be tried now: at most one of each queue, none of a busy one. Later ones wait for an earlier
+   * one of their queue, unless that may be passed. `inMs`: when to look again, if nothing else happens before.
    */
   due(items: readonly OutboxItem[], busy: ReadonlySet<string>, idleMs: number) {
     const now = this.#clock.now().steady;
@@ -52,13 +52,13 @@ export class Tries {
     const due: OutboxItem[] = [];
     let inMs = idleMs;
     for (const item of items) {
-      const channel = channelOf(item);
-      if (closed.has(channel)) continue;
+      const queue = queueOf(item);
+      if (closed.has(queue)) continue;
       const tried = this.#byId.get(item.id);
       const leftMs = tried === undefined ? 0 : tried.notBefore - now;
       if (leftMs <= 0) due.push(item);
       else inMs = Math.min(inMs, leftMs);
-      if (leftMs <= 0 || tried?.mayBePassed !== true) closed.add(channel);
+      if (leftMs <= 0 || tried?.mayBePassed !== true) closed.add(queue);
     }
     return { due, inMs };
   }
@@ -89,15 +89,15 @@ export class Tries {
     this.#wait(tried, backoffMs(this.#clock, tried.tries, RETRY_FIRST_MS, RETRY_MOST_MS));
   }
 
-  /** It is delivered: its tries are forgotten. True when its channel works again, so that what waits for it may be tried soon. */
+  /** It is delivered: its tries are forgotten. True when its queue moves again, so that what waits for it may be tried soon. */
   delivered(item: OutboxItem): boolean {
     const wasAside = this.isAside(item);
     this.#byId.delete(item.id);
     if (wasAside) return false;
-    const channel = channelOf(item);
+    const queue = queueOf(item);
     let isWaitedFor = false;
     for (const tried of this.#byId.values()) {
-      if (tried.channel !== channel || !tried.mayBePassed) continue;
+      if (tried.queue !== queue || !tried.mayBePassed) continue;
       tried.notBefore = Math.min(tried.notBefore, tried.lastAt + AGAIN_AFTER_MS);
       isWaitedFor = true;
     }
@@ -129,7 +129,7 @@ export class Tries {
     const known = this.#byId.get(item.id);
     if (known !== undefined) return known;
     const made: Tried = {
-      channel: channelOf(item),
+      queue: queueOf(item),
       tries: 0,
       finals: 0,
       odd: 0,
@@ -157,10 +157,10 @@ export function waitMs(
 }
 
 /**
- * What an item keeps its order in: urgent messages their channel, cards and notes their run within it, so that a new card does not wait for the
+ * The queue in which an item keeps its order: urgent messages their channel, cards and notes their run within it, so that a new card does not wait for the
  * last edits of an older one. Answers are independent of each other.
  */
-export function channelOf({ body, key, lane }: OutboxItem): string {
+export function queueOf({ body, key, lane }: OutboxItem): string {
   if (body.kind === "answer") return key;
   return lane === "urgent" ? body.channel : `${body.channel} ${body.run}`;
 }

@@ -12,11 +12,9 @@ import {
   OutsideFault,
   type RunView,
 } from "./ports.ts";
-import { RETRY_MOST_MS, waitMs } from "./tries.ts";
+import { MOST_ODD, RETRY_MOST_MS, waitMs } from "./tries.ts";
 
 const MOST_TRIES = 20;
-/** After so many errors that are no fault of the outside, a message is sent in its plainest form. */
-const MOST_ODD = 3;
 /** Messages whose place is remembered. */
 const PLACES_KEPT = 500;
 

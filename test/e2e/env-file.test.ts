@@ -1,10 +1,11 @@
 /** Flags in an environment file, with the real service as Belay's own process: one write and one restart each way, failing starts, and Belay killed in between. */
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Told } from "../../demo/world/loopback.ts";
 import { type EnvGround, startEnvGround } from "../support/env-ground.ts";
 import { until } from "../support/eventually.ts";
 import { Walk } from "../support/lanes.ts";
-import { CHANNEL, readJournal, type ShortWorld, startShortWorld, type Told } from "../support/short-world.ts";
+import { CHANNEL, readJournal, type ShortWorld, startShortWorld } from "../support/short-world.ts";
 
 const NAMES = ["breach", "no-start", "killed"] as const;
 type Name = (typeof NAMES)[number];

@@ -1,11 +1,12 @@
 /** What Belay does while something outside is broken, each story on one lane, told as what went wrong and with figures for people. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import type { Told } from "../../demo/world/loopback.ts";
 import type { FakeSlack } from "../fakes/slack/server.ts";
 import { until } from "./eventually.ts";
 import type { Ground } from "./ground.ts";
 import { type Lane, POLL_MS, type Walk } from "./lanes.ts";
-import { flagsIn, type Told } from "./short-world.ts";
+import { flagsIn } from "./short-world.ts";
 
 const QUERY_TIMEOUT_MS = 2_000;
 /** From the fault to the hold: one poll, its deadline, and the machine. */

@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Told } from "../../demo/world/loopback.ts";
 import { eventually, until } from "./eventually.ts";
 import type { Ground } from "./ground.ts";
 import { shortHouse } from "./short-house.ts";
@@ -13,7 +14,6 @@ import {
   readJournal,
   type ShortWorld,
   startShortWorld,
-  type Told,
 } from "./short-world.ts";
 
 const KEY = "FEATURE_PARALLEL";

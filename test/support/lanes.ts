@@ -2,10 +2,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Told } from "../../demo/world/loopback.ts";
 import { type Liar, startLiar } from "../fakes/prometheus-liar.ts";
 import { eventually, until } from "./eventually.ts";
 import { type Relay, relay } from "./relay.ts";
-import { flagsIn, keyedMessages, type RunTold, type ShortWorld, type Told } from "./short-world.ts";
+import { flagsIn, keyedMessages, type RunTold, type ShortWorld } from "./short-world.ts";
 
 export const WINDOW_S = 3;
 export const POLL_MS = 1_000;

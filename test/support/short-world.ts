@@ -3,7 +3,15 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { type BelayProcess, startBelay } from "../../demo/world/belay-child.ts";
-import { askBelay, freePort } from "../../demo/world/loopback.ts";
+import {
+  type Answer,
+  answerSchema,
+  askBelay,
+  freePort,
+  recordedSchema,
+  runSchema,
+  type Told,
+} from "../../demo/world/loopback.ts";
 import { openSqliteJournal } from "../../src/adapters/journal/sqlite.ts";
 import { manifestOf } from "../../src/adapters/slack/manifest.ts";
 import type { Message } from "../fakes/slack/model.ts";
@@ -16,35 +24,14 @@ export const TOKEN = "token-for-this-test-only";
 const REAL_TIME = 3_600;
 const CONNECTED_WITHIN_MS = 15_000;
 
-/** One journaled event of a run, as Belay's own HTTP tells it. */
-const recordedSchema = z.object({
-  seq: z.number(),
-  at: z.number(),
-  wall: z.number(),
-  event: z.looseObject({ kind: z.string() }),
-});
-export type Told = z.output<typeof recordedSchema>;
-
 const holdSchema = z.object({ reason: z.string(), detail: z.string() });
-const runSchema = z.looseObject({
-  run: z.string(),
-  rollout: z.string(),
-  phase: z.string(),
+const fullRunSchema = runSchema.extend({
   revision: z.number(),
   holds: z.array(holdSchema),
   latched: z.record(z.string(), z.unknown()),
   stages: z.array(z.looseObject({ status: z.string(), soakedMs: z.number() })),
 });
-export type RunTold = z.output<typeof runSchema>;
-
-const answerSchema = z.object({
-  ok: z.boolean(),
-  code: z.string(),
-  text: z.string(),
-  lines: z.array(z.string()),
-  run: z.string().optional(),
-});
-export type Answer = z.output<typeof answerSchema>;
+export type RunTold = z.output<typeof fullRunSchema>;
 
 export interface ShortWorldOptions {
   /** Folder for the house, the state and the log; made when missing. */
@@ -170,7 +157,7 @@ class RunningWorld implements ShortWorld {
   }
 
   async runs(): Promise<readonly RunTold[]> {
-    return z.array(runSchema).parse(await this.#ask("/v1/runs"));
+    return z.array(fullRunSchema).parse(await this.#ask("/v1/runs"));
   }
 
   async run(): Promise<RunTold> {

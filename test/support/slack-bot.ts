@@ -82,13 +82,22 @@ export async function untilPeopleAreKnown({ log }: Pick<Bench, "log">): Promise<
 
 /** The adapter in Socket Mode for a workspace, not started. */
 export function socketBot(fake: FakeSlack, options: Partial<SlackOptions> = {}): Bench {
+  return benchOf(fake, { mode: "socket", appToken: fake.appToken }, options);
+}
+
+function benchOf(
+  fake: FakeSlack,
+  way:
+    | { readonly mode: "socket"; readonly appToken: string }
+    | { readonly mode: "http"; readonly signingSecret: string },
+  options: Partial<SlackOptions>,
+): Bench {
   const taker = new Taker();
   const log = keepLog();
   const ackMs: number[] = [];
   const slack = createSlack({
-    mode: "socket",
+    ...way,
     botToken: fake.botToken,
-    appToken: fake.appToken,
     apiUrl: fake.apiUrl,
     zone: "UTC",
     log,
@@ -116,24 +125,10 @@ export async function startHttpBench(options: Partial<SlackOptions> = {}): Promi
     manifest: manifestOf({ mode: "http", url: "https://belay.example" }),
   });
   whenDone(() => fake.stop());
-  const taker = new Taker();
-  const log = keepLog();
-  const ackMs: number[] = [];
-  const slack = createSlack({
-    mode: "http",
-    botToken: fake.botToken,
-    signingSecret: fake.signingSecret,
-    apiUrl: fake.apiUrl,
-    zone: "UTC",
-    log,
-    submit: taker.submit,
-    onAck: (ms) => ackMs.push(ms),
-    ...options,
-  });
-  whenDone(() => slack.stop());
-  await slack.start();
-  fake.http?.setRequestUrl(slack.endpoint() ?? "");
-  return { fake, slack, taker, log, ackMs };
+  const bench = benchOf(fake, { mode: "http", signingSecret: fake.signingSecret }, options);
+  await bench.slack.start();
+  fake.http?.setRequestUrl(bench.slack.endpoint() ?? "");
+  return bench;
 }
 
 /** The outbox's item that answers a command. */

@@ -3,7 +3,8 @@ import { dirname } from "node:path";
 import type { FlagDef } from "../../core/plan.ts";
 import type { Reading } from "../../core/rollout/desired.ts";
 import { fromWire } from "../../core/setting.ts";
-import type { FlagStore, Target } from "../../engine/ports.ts";
+import { createTurns, type FlagStore, type Target } from "../../engine/ports.ts";
+import { within } from "./deadline.ts";
 import { type Found, readFound } from "./disk.ts";
 import { createMemoStore, type Memo } from "./env-memo.ts";
 import {
@@ -16,7 +17,6 @@ import {
   writeAndRestart,
 } from "./env-operation.ts";
 import { variablesOf } from "./env-text.ts";
-import { createTurns, within } from "./turns.ts";
 
 const DEFAULT_TIMEOUT_MS = 2_000;
 

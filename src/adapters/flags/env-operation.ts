@@ -1,10 +1,10 @@
 /** One write to an environment file: the file, the restart, and the last working file back when the target does not come up. */
 import { toWire } from "../../core/setting.ts";
 import { type FlagWrite, OutsideFault, type Target, type WriteResult } from "../../engine/ports.ts";
+import { within } from "./deadline.ts";
 import { type Found, readFound, replaceEvenWhenFull, replaceFile, sweepLeftOvers } from "./disk.ts";
 import { digestOf, type Memo, type MemoStore } from "./env-memo.ts";
 import { isVariable, variablesOf, withVariables } from "./env-text.ts";
-import { within } from "./turns.ts";
 
 const MOST_TRIES = 100;
 /** The kernel may date a file up to one tick (10 ms) too early; a process that started this much after that date has surely read the file. */

@@ -3,7 +3,14 @@ import { constants, copyFile, link } from "node:fs/promises";
 import type { FlagDef } from "../../core/plan.ts";
 import type { Reading } from "../../core/rollout/desired.ts";
 import { OFF } from "../../core/setting.ts";
-import { type FlagStore, type FlagWrite, OutsideFault, type WriteResult } from "../../engine/ports.ts";
+import {
+  createTurns,
+  type FlagStore,
+  type FlagWrite,
+  OutsideFault,
+  type WriteResult,
+} from "../../engine/ports.ts";
+import { within } from "./deadline.ts";
 import { type Found, readFound, replaceEvenWhenFull, replaceFile, stampOf, sweepLeftOvers } from "./disk.ts";
 import {
   EMPTY,
@@ -16,7 +23,6 @@ import {
   settingOf,
   versionOf,
 } from "./flags-json.ts";
-import { createTurns, within } from "./turns.ts";
 
 const DEFAULT_TIMEOUT_MS = 2_000;
 /** How often a write starts anew because somebody else replaced the file meanwhile. */

@@ -1,8 +1,10 @@
 /** The text of `flags.json`: parsed leniently where a person's hand shows, printed so that what it does not know is kept. */
+
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { FlagDef } from "../../core/plan.ts";
 import { fromWire, type Setting, toWire } from "../../core/setting.ts";
+import { messageOfFault } from "../../engine/ports.ts";
 
 const MOST_TEXT = 200;
 const DEFAULT_ON = "true";
@@ -69,7 +71,7 @@ export function parseFlagsJson(text: string): FlagsJson | Broken {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    return locate(text, error instanceof Error ? error.message : String(error));
+    return locate(text, messageOfFault(error));
   }
   const parsed = fileSchema.safeParse(json);
   if (!parsed.success) {

@@ -4,7 +4,7 @@ import { numbersOf } from "../../core/measurement.ts";
 import type { FlagDef } from "../../core/plan.ts";
 import { type Metrics, OutsideFault, type ServiceViewPort } from "../../engine/ports.ts";
 import { HttpFault, type HttpReply, request } from "../http-client.ts";
-import { within } from "./turns.ts";
+import { within } from "./deadline.ts";
 
 /**
  * Where the view is. `pointer` is a JSON pointer (RFC 6901) to an object of flag key -> value, or, with `{key}` or `{flag}` in it, to each flag's

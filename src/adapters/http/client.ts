@@ -1,7 +1,7 @@
 /** The other end of Belay's own HTTP: sends one command to a running Belay, by unix socket or by loopback and token. */
 import { request } from "node:http";
 import { z } from "zod";
-import type { CommandAnswer } from "../../engine/ports.ts";
+import { type CommandAnswer, messageOfFault } from "../../engine/ports.ts";
 
 /** A command may wait for a flag store and a journal; longer than this something is wrong. */
 const TIMEOUT_MS = 30_000;
@@ -57,7 +57,7 @@ export async function sendCommand(
         kind: "failed",
         why: "the socket belongs to another user; run this as the user that runs Belay",
       };
-    return { kind: "failed", why: error instanceof Error ? error.message : String(error) };
+    return { kind: "failed", why: messageOfFault(error) };
   }
 }
 

@@ -1,5 +1,5 @@
 /** SQLite's errors, told apart: what may pass by itself, what will not, and what is a mistake in the code. */
-import { OutsideFault } from "../../engine/ports.ts";
+import { messageOfFault, OutsideFault } from "../../engine/ports.ts";
 
 /** Primary result codes of SQLite, https://www.sqlite.org/rescode.html. */
 const CODE = {
@@ -53,13 +53,9 @@ export function toFault(error: unknown, doing: string): unknown {
   const code = sqliteCode(error);
   if (code !== undefined && MISTAKES.has(code)) return error;
   if (code !== undefined)
-    return new OutsideFault(`${doing}: ${messageOf(error)}`, {
+    return new OutsideFault(`${doing}: ${messageOfFault(error)}`, {
       recoverable: RECOVERABLE.has(code),
       cause: error,
     });
   return error;
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,8 @@
 /** Opening the journal's file: made private, held alone, set to survive a power cut, and brought up to the present tables. */
 import { closeSync, openSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { OutsideFault } from "../../engine/ports.ts";
-import { isBusy, isDamaged, messageOf } from "./faults.ts";
+import { messageOfFault, OutsideFault } from "../../engine/ports.ts";
+import { isBusy, isDamaged } from "./faults.ts";
 import { describeHolder } from "./holder.ts";
 import { migrate } from "./schema.ts";
 
@@ -62,8 +62,8 @@ function refusal(error: unknown, path: string, holderPath: string): OutsideFault
   }
   if (isDamaged(error)) {
     return because(
-      `the journal ${path} is damaged or is no SQLite file (${messageOf(error)}); put a sound copy in its place, or move it away to begin anew`,
+      `the journal ${path} is damaged or is no SQLite file (${messageOfFault(error)}); put a sound copy in its place, or move it away to begin anew`,
     );
   }
-  return because(`the journal ${path} cannot be opened: ${messageOf(error)}`);
+  return because(`the journal ${path} cannot be opened: ${messageOfFault(error)}`);
 }

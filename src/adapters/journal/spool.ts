@@ -11,9 +11,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import type { Log, Spool, Spooled } from "../../engine/ports.ts";
+import { type Log, messageOfFault, type Spool, type Spooled } from "../../engine/ports.ts";
 import { syncDirectory, writeAll } from "./disk.ts";
-import { messageOf } from "./faults.ts";
 
 export const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
 const NEWLINE = 0x0a;
@@ -48,7 +47,7 @@ export function openSpool(path: string, log: Log, options: SpoolOptions = {}): S
         log.error("the spool cannot be written; a decision made without the journal is kept in memory only", {
           path,
           run,
-          error: messageOf(error),
+          error: messageOfFault(error),
         });
       }
     },
@@ -74,7 +73,7 @@ export function openSpool(path: string, log: Log, options: SpoolOptions = {}): S
         log.error("the spool could not be cleared; its events will be offered again", {
           path,
           run,
-          error: messageOf(error),
+          error: messageOfFault(error),
         });
       }
     },
@@ -116,7 +115,7 @@ function readLines(path: string, log: Log): readonly string[] {
       .filter((line) => line !== "");
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    if (!missing) log.error("the spool cannot be read", { path, error: messageOf(error) });
+    if (!missing) log.error("the spool cannot be read", { path, error: messageOfFault(error) });
     return [];
   }
 }

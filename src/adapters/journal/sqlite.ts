@@ -1,10 +1,9 @@
 /** The journal on node:sqlite: one file, one process, every method one transaction that is on the disk when its promise resolves. */
 import type { Now } from "../../core/time.ts";
-import type { CommitResult, Journal, Log } from "../../engine/ports.ts";
+import { type CommitResult, type Journal, type Log, messageOfFault } from "../../engine/ports.ts";
 import { type ChainCheck, type ChainHead, chainHead, checkChain } from "./chain.ts";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import { evidenceOf, upsertEvidence } from "./evidence.ts";
-import { messageOf } from "./faults.ts";
 import { acceptIntake, markAnswered, unansweredIntakes } from "./intake.ts";
 import { addDrafts, countAttempt, markDelivered, pendingItems, refOfKey } from "./outbox.ts";
 import { numberOf, textOf } from "./rows.ts";
@@ -42,7 +41,7 @@ export interface SqliteJournal extends Journal {
 export function openSqliteJournal(options: SqliteJournalOptions): SqliteJournal {
   const db = openConnection(options);
   const tellUnreadable: TellUnreadable = (run, why) =>
-    options.log?.error("an open run cannot be read and is not watched", { run, error: messageOf(why) });
+    options.log?.error("an open run cannot be read and is not watched", { run, error: messageOfFault(why) });
   return {
     ...intakeAndOutbox(db),
     ...runsAndEvidence(db, tellUnreadable),

@@ -2,8 +2,8 @@
 import { lstatSync, mkdirSync, realpathSync, type Stats } from "node:fs";
 import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { OutsideFault } from "../../engine/ports.ts";
-import { isBusy, messageOf } from "./faults.ts";
+import { messageOfFault, OutsideFault } from "../../engine/ports.ts";
+import { isBusy } from "./faults.ts";
 import { describeHolder, removeHolder, writeHolder } from "./holder.ts";
 
 const LOCK_FILE = "belay.lock";
@@ -36,7 +36,7 @@ function makeFolder(path: string): string {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     return realpathSync(path);
   } catch (error) {
-    throw refused(`the state folder ${path} cannot be made or reached: ${messageOf(error)}`, error);
+    throw refused(`the state folder ${path} cannot be made or reached: ${messageOfFault(error)}`, error);
   }
 }
 
@@ -71,7 +71,7 @@ function lockFolder(path: string): StateDir {
   } catch (error) {
     lock?.close();
     if (!isBusy(error))
-      throw refused(`the state folder ${path} cannot be locked: ${messageOf(error)}`, error);
+      throw refused(`the state folder ${path} cannot be locked: ${messageOfFault(error)}`, error);
     throw refused(
       `the state folder ${path} is in use by ${describeHolder(holderPath)}; stop that Belay first, or give this one a state folder of its own`,
       error,

@@ -15,9 +15,9 @@ import { userInfo } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { OutsideFault, type Target } from "../../engine/ports.ts";
+import { createTurns, OutsideFault, type Target } from "../../engine/ports.ts";
+import { passFileClock } from "./file-clock.ts";
 import { processesWithVariable, startMarkOf } from "./process-table.ts";
-import { createTurns, passFileClock } from "./turns.ts";
 import { type Look, waitUntilUp } from "./up.ts";
 
 const DEFAULT_STOP_TIMEOUT_MS = 10_000;

@@ -1,7 +1,7 @@
 /** A target that is a systemd unit: restarted and looked at with `systemctl`. */
 import { execFile } from "node:child_process";
-import { OutsideFault, type Target } from "../../engine/ports.ts";
-import { createTurns, passFileClock } from "./turns.ts";
+import { createTurns, OutsideFault, type Target } from "../../engine/ports.ts";
+import { passFileClock } from "./file-clock.ts";
 import { type Look, waitUntilUp } from "./up.ts";
 
 const DEFAULT_TIMEOUT_MS = 5_000;

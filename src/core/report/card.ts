@@ -4,6 +4,7 @@ import { flagsOfStage, type Plan, type Stage } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
 import { aheadOfPlan } from "../rollout/backward.ts";
+import { resumeOffer, rollbackStage } from "../rollout/blocked.ts";
 import { nextForward } from "../rollout/forward.ts";
 import { soakCredit } from "../rollout/soak.ts";
 import {
@@ -19,6 +20,8 @@ import {
   type State,
   settingUpTo,
   soakNeededMs,
+  stageAt,
+  stagesOn,
 } from "../rollout/state.ts";
 import { type World, watchedGuards } from "../rollout/world.ts";
 import { formatSetting } from "../setting.ts";
@@ -174,13 +177,9 @@ function holdAsItStands(state: State, { reason, by, detail }: Hold): string {
 }
 
 function endInWords(plan: Plan, state: State): string {
-  const on = plan.stages.filter(
-    (stage, index) => isBegun(state.stages[index]) && !stage.baseline && stage.review === undefined,
-  );
+  const on = stagesOn(plan, state);
   const names =
-    on.length === 0
-      ? "nothing of it is on"
-      : `${on.map((stage) => stage.name).join(", ")} ${on.length === 1 ? "stays" : "stay"} ON`;
+    on.length === 0 ? "nothing of it is on" : `${on.join(", ")} ${on.length === 1 ? "stays" : "stay"} ON`;
   if (state.phase === "completed") return `done: every soak passed; ${names}, no longer watched`;
   return state.phase === "stopped"
     ? `stopped by a person: ${names}, no longer watched`
@@ -352,17 +351,9 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
   const run = `run=${state.run}`;
   const offers: Offer[] = [];
   const newest = newestUndoable(plan, state);
-  const names = plan.stages
-    .filter((stage, index) => isBegun(state.stages[index]) && !stage.baseline && stage.review === undefined)
-    .map((stage) => stage.name);
+  const names = stagesOn(plan, state);
   if (newest >= 0 && state.phase !== "rolling_back") {
-    const name = plan.stages[newest]?.name ?? "";
-    offers.push({
-      label: `Roll back ${name}`.slice(0, 70),
-      command: `rollout rollback ${name} ${run}`,
-      style: "danger",
-      confirm: `Take back ${name} now?`,
-    });
+    offers.push(rollbackStage(state, stageAt(plan, newest).name));
   }
   if (names.length > 1 || (names.length > 0 && state.phase === "rolling_back")) {
     offers.push({
@@ -383,8 +374,7 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
       !(hold.reason === "rolled_back" && Object.keys(state.latched).length > 0),
   );
   const adopts = hasHold(state, "drift") && aheadOfPlan(plan, state, -1).length > 0;
-  if (resumable)
-    offers.push({ label: adopts ? "Adopt, resume" : "Resume", command: `rollout resume ${run}` });
+  if (resumable) offers.push({ ...resumeOffer(state), ...(adopts ? { label: "Adopt, resume" } : {}) });
   const soaking = state.stages.some((stage) => stage.status === "soaking") && state.review === undefined;
   if (state.holds.length === 0 && soaking) {
     offers.push({

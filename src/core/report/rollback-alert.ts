@@ -5,7 +5,7 @@ import { flagsOfStage, type Plan } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
 import { lookUntil } from "../rollout/backward.ts";
-import { isBegun, isOpenRun, isUndoable } from "../rollout/state.ts";
+import { isOpenRun, isUndoable, stagesOn } from "../rollout/state.ts";
 import { formatSetting } from "../setting.ts";
 import { formatDuration } from "../time.ts";
 import { cardOf, offersOf } from "./card.ts";
@@ -159,9 +159,7 @@ function nextLines(told: Told, course: Course, tookMs: number | undefined): read
   const locked = course.started.event.flips
     .map((flip) => flip.flag)
     .filter((flag) => Object.hasOwn(state.latched, flag));
-  const on = plan.stages
-    .filter((stage, index) => isBegun(state.stages[index]) && !stage.baseline && stage.review === undefined)
-    .map((stage) => stage.name);
+  const on = stagesOn(plan, state);
   const stay =
     on.length === 0
       ? "Nothing of this rollout is left on."

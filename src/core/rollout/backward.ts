@@ -94,11 +94,15 @@ export function planRollback(
   return { kind: "rollback_started", to, stages, flips, cause, by };
 }
 
-/** Flags of the newest stage that only people may take back. */
+/** Whether only people may take this flag back. */
+export function isByHand(plan: Plan, flag: string): boolean {
+  const undo = plan.flags[flag]?.undo;
+  return undo === "data" || undo === "none";
+}
+
+/** Flags of a stage that only people may take back. */
 export function byHandFlags(plan: Plan, stage: number): readonly string[] {
-  return flagsOfStage(stageAt(plan, stage)).filter(
-    (flag) => plan.flags[flag]?.undo === "data" || plan.flags[flag]?.undo === "none",
-  );
+  return flagsOfStage(stageAt(plan, stage)).filter((flag) => isByHand(plan, flag));
 }
 
 /** What a rollback down to `to` meets first that only people may take back: it stops above that stage. */

@@ -14,6 +14,21 @@ export function rollbackAll(state: State): Offer {
   };
 }
 
+/** The button that takes one stage back, and those begun after it. */
+export function rollbackStage(state: State, name: string): Offer {
+  return {
+    label: `Roll back ${name}`.slice(0, 70),
+    command: `rollout rollback ${name} run=${state.run}`,
+    style: "danger",
+    confirm: `Take back ${name} now?`,
+  };
+}
+
+/** The button that ends the holds which wait for a person. */
+export function resumeOffer(state: State): Offer {
+  return { label: "Resume", command: `rollout resume run=${state.run}` };
+}
+
 /** The refusal for the first stage on the way to `end` that was rolled back and not unlocked. */
 export function firstLocked(plan: Plan, state: State, end: number): Refusal | undefined {
   for (let index = newestStage(state) + 1; index <= end; index++) {
@@ -36,6 +51,6 @@ export function latchedRefusal(state: State, flag: string, name: string): Refusa
 /** A hold stands in the way; one that ends by itself offers no resume. */
 export function heldRefusal(state: State, reason: HoldReason, detail: string): Refusal {
   const code = reason === "blind" ? "blind" : "held";
-  const resume = { label: "Resume", command: `rollout resume run=${state.run}` };
-  return refuse(code, `${state.rollout} is held (${reason}): ${detail}.`, reason === "blind" ? [] : [resume]);
+  const offers = reason === "blind" ? [] : [resumeOffer(state)];
+  return refuse(code, `${state.rollout} is held (${reason}): ${detail}.`, offers);
 }

@@ -15,15 +15,7 @@ import {
   UNVERIFIED_PAGE_MS,
   unseenFlags,
 } from "./backward.ts";
-import {
-  hasHold,
-  isBegun,
-  isUndoable,
-  newestUndoable,
-  pendingBackward,
-  type State,
-  takenBack,
-} from "./state.ts";
+import { hasHold, newestUndoable, pendingBackward, type State, stagesOn, takenBack } from "./state.ts";
 import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
@@ -132,10 +124,4 @@ function afterFailedLook(plan: Plan, state: State, world: World, worst: Breached
     { kind: "held", reason: "not_the_cause", detail: summary, by: BELAY },
     ...page(state, `${state.run}.not_the_cause.${state.epoch.at}`, "P1", summary),
   ];
-}
-
-function stagesOn(plan: Plan, state: State): readonly string[] {
-  return plan.stages
-    .filter((stage, index) => isBegun(state.stages[index]) && isUndoable(stage))
-    .map((stage) => stage.name);
 }

@@ -5,7 +5,7 @@ import { refuse } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
 import { type Ask, type Asker, already, done, type Outcome } from "./ask.ts";
 import { QUARANTINE_MS } from "./backward.ts";
-import { firstLocked, heldRefusal, latchedRefusal, rollbackAll } from "./blocked.ts";
+import { firstLocked, heldRefusal, latchedRefusal, resumeOffer, rollbackAll } from "./blocked.ts";
 import { nextForward } from "./forward.ts";
 import { onRollbackAsk } from "./rollback-ask.ts";
 import { bankProgress } from "./soak.ts";
@@ -76,9 +76,10 @@ function onHoldAsk(
   if (state.phase === "stuck") return already(`${state.rollout} is quarantined and stands still.`);
   if (!isLive(state)) return refuse("not_live", `${state.rollout} (${state.run}) has ended: ${state.phase}.`);
   const hold = state.holds.find((one) => one.reason === "person");
-  const resume = { label: "Resume", command: `rollout resume run=${state.run}` };
   if (hold !== undefined)
-    return already(`${state.rollout} is already held by ${formatActor(hold.by)}: ${hold.detail}.`, [resume]);
+    return already(`${state.rollout} is already held by ${formatActor(hold.by)}: ${hold.detail}.`, [
+      resumeOffer(state),
+    ]);
   const held: RolloutEvent = {
     kind: "held",
     reason: "person",

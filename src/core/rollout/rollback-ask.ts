@@ -1,10 +1,10 @@
 /** A person asks to roll back: allowed at any time, and also for what somebody turned on ahead of plan. */
 import { type Actor, formatActor, type RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
-import { type Offer, refuse } from "../refusal.ts";
+import { refuse } from "../refusal.ts";
 import { type Ask, type Asker, already, done, type Outcome } from "./ask.ts";
-import { aheadOfPlan, page, planRollback, reachOf } from "./backward.ts";
-import { rollbackAll } from "./blocked.ts";
+import { aheadOfPlan, isByHand, page, planRollback, reachOf } from "./backward.ts";
+import { rollbackAll, rollbackStage } from "./blocked.ts";
 import { isLive, newestUndoable, type State, stageAt } from "./state.ts";
 import type { World } from "./world.ts";
 
@@ -35,7 +35,7 @@ export function onRollbackAsk(
     const flags = state.rollback?.flags.join(", ") ?? name;
     if (state.phase === "rolling_back")
       return already(`${flags} is already being taken back.`, [rollbackAll(state)]);
-    const next = rollbackNewest(plan, state);
+    const next = newest < 0 ? [] : [rollbackStage(state, stageAt(plan, newest).name)];
     return already(`${flags} is off; Belay looks whether that helped. To take back more, say what:`, [
       ...next,
       rollbackAll(state),
@@ -52,23 +52,11 @@ export function onRollbackAsk(
   return done([...events, ...operatorNeeded(state, asker.actor, `${name}: ${spared}`)], note);
 }
 
-function rollbackNewest(plan: Plan, state: State): readonly Offer[] {
-  const newest = newestUndoable(plan, state);
-  if (newest < 0) return [];
-  const { name } = stageAt(plan, newest);
-  const command = `rollout rollback ${name} run=${state.run}`;
-  return [
-    { label: `Roll back ${name}`.slice(0, 70), command, style: "danger", confirm: `Take back ${name} now?` },
-  ];
-}
-
 /** What people turned on ahead of plan and this person may take back. */
 function aheadFor(plan: Plan, state: State, to: number, asker: Asker): readonly string[] {
-  const mayUndo = (flag: string): boolean =>
-    asker.operator || plan.flags[flag]?.undo === "flip" || plan.flags[flag]?.undo === "restart";
   return aheadOfPlan(plan, state, Math.max(to, -1))
     .map(({ flag }) => flag)
-    .filter(mayUndo);
+    .filter((flag) => asker.operator || !isByHand(plan, flag));
 }
 
 /** A press that needs an operator: on record, and on-call is paged, once until the flags change again. */

@@ -181,6 +181,13 @@ export function isUndoable(stage: Stage): boolean {
   return stage.substages.length > 0 && !stage.baseline;
 }
 
+/** Names of the stages that this run has begun and that a rollback can take back, oldest first. */
+export function stagesOn(plan: Plan, state: State): readonly string[] {
+  return plan.stages
+    .filter((stage, index) => isBegun(state.stages[index]) && isUndoable(stage))
+    .map((stage) => stage.name);
+}
+
 /** The settings a begun stage has reached: its substages so far, later ones winning. */
 export function reachedSettings(plan: Plan, state: State, index: number): readonly FlagSetting[] {
   const at = state.stages[index];

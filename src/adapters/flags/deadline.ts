@@ -1,19 +1,4 @@
-/** One after the other, and not for ever: the queue and the deadline that every store in this room uses. */
-
-/** Runs jobs strictly one after the other, in the order in which they came; a job that fails does not stop the next one. */
-export type Turns = <T>(job: () => Promise<T>) => Promise<T>;
-
-export function createTurns(): Turns {
-  let tail: Promise<unknown> = Promise.resolve();
-  return <T>(job: () => Promise<T>): Promise<T> => {
-    const mine = tail.then(job);
-    tail = mine.then(
-      () => undefined,
-      () => undefined,
-    );
-    return mine;
-  };
-}
+/** Not for ever: the deadline that every store in this room uses. */
 
 /**
  * Runs `job` for at most `timeoutMs`; then rejects with `late()` and aborts the job's signal. A job that cannot be stopped goes on, but must
