@@ -2,7 +2,7 @@
 
 export interface Figure {
   readonly figure: string;
-  readonly unit: "ms" | "per s";
+  readonly unit: "ms" | "per s" | "MB" | "";
   readonly n: number;
   readonly p50: number;
   readonly p99: number;
@@ -37,6 +37,18 @@ export function figureOf(
     : { ...base, target: within.words, met: base[within.statistic] <= within.most };
 }
 
+/** A figure that is counted or read once; `most` is the bound that it is held to. */
+export function countedFigure(
+  figure: string,
+  unit: "MB" | "",
+  value: number,
+  within: { readonly most: number; readonly words: string },
+): Figure {
+  const rounded = round(value);
+  const values = { p50: rounded, p99: rounded, max: rounded };
+  return { figure, unit, n: 1, ...values, target: within.words, met: rounded <= within.most };
+}
+
 function round(value: number): number {
   return value >= 100 ? Math.round(value) : Number(value.toPrecision(3));
 }
@@ -45,9 +57,9 @@ export function tableOf(figures: readonly Figure[]): string {
   const rows = figures.map((one) => [
     one.figure,
     String(one.n),
-    ms(one.p50),
-    ms(one.p99),
-    ms(one.max),
+    inUnit(one.p50, one.unit),
+    inUnit(one.p99, one.unit),
+    inUnit(one.max, one.unit),
     one.target === undefined ? "" : `${one.target}: ${one.met === true ? "met" : "NOT MET"}`,
   ]);
   const head = ["figure", "n", "p50", "p99", "max", "held to"];
@@ -64,7 +76,8 @@ export function tableOf(figures: readonly Figure[]): string {
   return [line(head), ...rows.map(line)].join("\n");
 }
 
-function ms(value: number): string {
+function inUnit(value: number, unit: Figure["unit"]): string {
+  if (unit !== "ms") return `${value} ${unit}`.trimEnd();
   return value >= 10_000 ? `${(value / 1_000).toFixed(1)} s` : `${value} ms`;
 }
 

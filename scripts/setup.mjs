@@ -8,9 +8,9 @@ import { SetupError, say } from "./setup/report.mjs";
 
 /** What each purpose needs beside the npm packages. @type {Readonly<Record<string, readonly import("./setup/programs.mjs").ProgramName[]>>} */
 const NEEDS = {
-  demo: ["prometheus"],
-  bench: ["prometheus"],
-  test: ["prometheus", "alertmanager", "chromium"],
+  demo: ["prometheus", "alertmanager"],
+  bench: ["prometheus", "alertmanager"],
+  test: ["prometheus", "alertmanager", "chromium", "faketime"],
   check: [],
   sim: [],
 };

@@ -13,7 +13,8 @@ import { type Config, loadConfig } from "./config.ts";
 import { worstBound } from "./core/bound.ts";
 import { parseCommand } from "./core/command.ts";
 import type { Plan } from "./core/plan.ts";
-import { SECOND } from "./core/time.ts";
+import { formatDuration, SECOND } from "./core/time.ts";
+import type { WatchPlan } from "./core/watch/plan.ts";
 import { type CommandAnswer, messageOfFault, OutsideFault } from "./engine/ports.ts";
 import { type Belay, JOURNAL_FILE, startBelay } from "./main.ts";
 
@@ -50,7 +51,14 @@ async function start(dir: string | undefined, flags: StartFlags): Promise<void> 
   const pace = flags.speed === undefined ? undefined : demoPace(flags.speed);
   const overlay = flags.overlay === undefined ? undefined : resolve(flags.overlay);
   const belay = await startBelay(config, { overlay, pace });
-  out(JSON.stringify({ event: "listening", port: belay.httpPort, pid: process.pid }));
+  out(
+    JSON.stringify({
+      event: "listening",
+      port: belay.httpPort,
+      ...(belay.hooksPort === undefined ? {} : { hooksPort: belay.hooksPort }),
+      pid: process.pid,
+    }),
+  );
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.once(signal, () => {
       belay.stop().then(
@@ -75,13 +83,14 @@ async function check(dir: string, flags: { readonly overlay?: string }): Promise
       `there is no folder ${resolve(dir)}. Belay reads flags/, schedules/ and runbooks/ below the folder you name.`,
       1,
     );
-  const { plans, problems } = await loadFolder(resolve(dir), overlay);
+  const { plans, watches, problems } = await loadFolder(resolve(dir), overlay);
   for (const problem of problems) out(formatProblem(problem));
   for (const plan of plans.values()) out(boundLine(plan));
+  for (const watch of watches.values()) out(watchLine(watch));
   const errors = problems.filter((problem) => problem.level === "error").length;
   const warnings = problems.length - errors;
   out(
-    `${plans.size} rollout${plans.size === 1 ? "" : "s"} can run, ${errors} error${errors === 1 ? "" : "s"}, ${warnings} warning${warnings === 1 ? "" : "s"}`,
+    `${plans.size} rollout${plans.size === 1 ? "" : "s"} can run, ${watches.size} watch${watches.size === 1 ? "" : "es"} loaded, ${errors} error${errors === 1 ? "" : "s"}, ${warnings} warning${warnings === 1 ? "" : "s"}`,
   );
   if (errors > 0) process.exitCode = 1;
 }
@@ -95,6 +104,11 @@ function boundLine(plan: Plan): string {
   const s = (ms: number): number => Math.ceil(ms / SECOND);
   const sum = `window ${s(parts.windowMs)} + scrape ${s(parts.scrapeMs)} + polls ${s(parts.pollsMs)} + query ${s(parts.queryMs)} + flip ${s(parts.flipMs)} + restart ${s(parts.restartMs)}`;
   return `${plan.rollout}: ${stages}; worst case ${s(worst.totalMs)} s from a visible breach to OFF (guard ${worst.guard}: ${sum})`;
+}
+
+function watchLine({ watch, service, environment, probes, targets, jobs, budget, zone }: WatchPlan): string {
+  const budgetText = `at most ${budget.most} restarts in ${formatDuration(budget.withinMs)}`;
+  return `${watch}: watches ${service} (${environment}): ${probes.length} probes, ${targets.length} targets (${budgetText}), ${jobs.length} jobs in ${zone}`;
 }
 
 interface DoFlags {

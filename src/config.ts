@@ -1,7 +1,7 @@
 /** The only reader of the environment: every setting of Belay, checked at once, with every mistake told at once. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { isZone } from "./core/time.ts";
+import { formatDuration, HOUR, isZone, MINUTE, parseDuration, SECOND } from "./core/time.ts";
 
 /** How Slack reaches Belay; undefined when no tokens are set, and then Belay works by `belay do` alone. */
 export type SlackConfig =
@@ -12,6 +12,21 @@ export type SlackConfig =
       readonly signingSecret: string;
       readonly port: number;
     };
+
+/** How PagerDuty is reached; undefined without a routing key, and then pages are told in Slack and by the second channel alone. */
+export interface PagerConfig {
+  /** Integration key of the service's Events API v2. */
+  readonly routingKey: string;
+  /** REST API token, and the address in whose name it acts. */
+  readonly rest: { readonly token: string; readonly from: string } | undefined;
+  /** Secrets of webhook v3 subscriptions; several while one is replaced. */
+  readonly webhookSecrets: readonly string[];
+  /** Tokens that custom incident actions send as `Authorization: Bearer`, because PagerDuty does not sign them. */
+  readonly actionTokens: readonly string[];
+  /** Other hosts (tests, demo): `HOST[:PORT]` of the events, base URL of the REST API. */
+  readonly eventsServer: string | undefined;
+  readonly apiUrl: string | undefined;
+}
 
 export interface Config {
   /** Folder of flags/, schedules/ and runbooks/. */
@@ -35,6 +50,23 @@ export interface Config {
   /** Mentioned in pages and rollbacks, as Slack writes it: `<!subteam^S123>` or `<@U123>`. */
   readonly pageMention: string | undefined;
   readonly prometheusToken: string | undefined;
+  /** Bearer token that Alertmanager sends with its webhook; without it no alert is taken. */
+  readonly alertsToken: string | undefined;
+  /** Loopback port of the webhooks of Alertmanager and PagerDuty; undefined: they are not served. */
+  readonly hooksPort: number | undefined;
+  readonly pager: PagerConfig | undefined;
+  /** How long each person asked has to acknowledge a page, ms. */
+  readonly ackWithinMs: number;
+  /** Told when paging itself fails: a URL that takes a POST of `{ "text": ... }`. */
+  readonly secondChannelUrl: string | undefined;
+  /** Asked every minute while Belay is well, so that others notice when it is not. */
+  readonly heartbeatUrl: string | undefined;
+  /** Programs that an `exec` target may run, by absolute path. */
+  readonly execAllow: readonly string[];
+  /** Hosts whose names may lead to loopback or private addresses, for probes. */
+  readonly probeAllow: readonly string[];
+  /** All of the environment that programs and processes get which Belay starts. */
+  readonly environment: { readonly PATH: string; readonly HOME: string };
   /** Where `belay do` finds a Belay on another loopback port; with the token. */
   readonly url: string | undefined;
   /** The local account, as the name of who asks on the command line. */
@@ -94,10 +126,28 @@ class Reader {
     return otherwise;
   }
 
+  duration(name: string, otherwise: number, low: number, high: number): number {
+    const text = this.text(name);
+    const ms = text === undefined ? otherwise : parseDuration(text);
+    if (ms !== undefined && ms >= low && ms <= high) return ms;
+    this.mistakes.push(
+      `${name}: expected a duration such as 5m, from ${formatDuration(low)} to ${formatDuration(high)}, found ${JSON.stringify(text)}`,
+    );
+    return otherwise;
+  }
+
   url(name: string): string | undefined {
     const url = this.text(name);
     if (url === undefined || URL.canParse(url)) return url;
     this.mistakes.push(`${name}: expected a URL, found ${JSON.stringify(url)}`);
+    return undefined;
+  }
+
+  /** A URL that is itself a secret. */
+  secretUrl(name: string): string | undefined {
+    const url = this.secret(name);
+    if (url === undefined || URL.canParse(url)) return url;
+    this.mistakes.push(`${name}: expected a URL`);
     return undefined;
   }
 
@@ -142,6 +192,11 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
   const token = from.secret("BELAY_TOKEN");
   if (token !== undefined && token.length < 16)
     from.mistakes.push("BELAY_TOKEN: expected at least 16 characters");
+  const alertsToken = from.secret("BELAY_ALERTS_TOKEN");
+  if (alertsToken !== undefined && alertsToken.length < 16)
+    from.mistakes.push("BELAY_ALERTS_TOKEN: expected at least 16 characters");
+  const hooksPort =
+    from.text("BELAY_HOOKS_PORT") === undefined ? undefined : from.number("BELAY_HOOKS_PORT", 0, 0, 65_535);
   const config: Config = {
     dir: resolve(overrides.dir ?? from.text("BELAY_DIR") ?? "."),
     stateDir: resolve(from.text("BELAY_STATE") ?? ".belay"),
@@ -155,6 +210,15 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
     defaultChannel: from.text("BELAY_CHANNEL"),
     pageMention: from.text("BELAY_PAGE_MENTION"),
     prometheusToken: from.secret("BELAY_PROMETHEUS_TOKEN"),
+    alertsToken,
+    hooksPort,
+    pager: pagerFrom(from),
+    ackWithinMs: from.duration("BELAY_ACK_WITHIN", 5 * MINUTE, 5 * SECOND, 24 * HOUR),
+    secondChannelUrl: from.secretUrl("BELAY_SECOND_CHANNEL_URL"),
+    heartbeatUrl: from.secretUrl("BELAY_HEARTBEAT_URL"),
+    execAllow: from.list("BELAY_EXEC_ALLOW") ?? [],
+    probeAllow: from.list("BELAY_PROBE_ALLOW") ?? [],
+    environment: { PATH: from.text("PATH") ?? "/usr/bin:/bin", HOME: from.text("HOME") ?? "/" },
     url: from.url("BELAY_URL"),
     user: from.text("USER") ?? "local",
     zone,
@@ -162,6 +226,29 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
     refreshMs: from.number("BELAY_CARD_REFRESH_MS", 10_000, 500, 600_000),
   };
   return from.mistakes.length === 0 ? { kind: "ok", config } : { kind: "bad", mistakes: from.mistakes };
+}
+
+function pagerFrom(from: Reader): PagerConfig | undefined {
+  const routingKey = from.secret("BELAY_PAGERDUTY_KEY");
+  const token = from.secret("BELAY_PAGERDUTY_TOKEN");
+  const sender = from.text("BELAY_PAGERDUTY_FROM");
+  const webhookSecrets = (from.secret("BELAY_PAGERDUTY_WEBHOOK_SECRET") ?? "")
+    .split(/[\s,]+/)
+    .filter(Boolean);
+  const actionTokens = (from.secret("BELAY_PAGERDUTY_ACTION_TOKEN") ?? "").split(/[\s,]+/).filter(Boolean);
+  const eventsServer = from.text("BELAY_PAGERDUTY_EVENTS");
+  const apiUrl = from.url("BELAY_PAGERDUTY_API");
+  if (routingKey === undefined) {
+    if (token !== undefined || webhookSecrets.length + actionTokens.length > 0)
+      from.mistakes.push("BELAY_PAGERDUTY_KEY is missing: it is needed beside the other PagerDuty settings");
+    return undefined;
+  }
+  if (token !== undefined && sender === undefined)
+    from.mistakes.push(
+      "BELAY_PAGERDUTY_FROM is missing beside BELAY_PAGERDUTY_TOKEN: PagerDuty wants the e-mail address of one of its users",
+    );
+  const rest = token === undefined || sender === undefined ? undefined : { token, from: sender };
+  return { routingKey, rest, webhookSecrets, actionTokens, eventsServer, apiUrl };
 }
 
 function slackFrom(from: Reader): SlackConfig | undefined {

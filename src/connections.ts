@@ -3,12 +3,17 @@ import { join } from "node:path";
 import { createEnvFileStore, readEnvironment } from "./adapters/flags/env-file.ts";
 import { createFileStore, type FileStore } from "./adapters/flags/file.ts";
 import { createView } from "./adapters/flags/view.ts";
+import { createProber, createReach } from "./adapters/probe/prober.ts";
 import { createPrometheus } from "./adapters/prometheus.ts";
 import { createProcessTarget } from "./adapters/target/process.ts";
+import { createRestarter, createUnits } from "./adapters/target/restarter.ts";
 import { createSystemdTarget } from "./adapters/target/systemd.ts";
-import type { RestartEntry } from "./core/files/flags-file.ts";
+import { DEFAULT_QUERY_TIMEOUT_MS } from "./core/files/compile.ts";
+import type { PrometheusEntry, RestartEntry } from "./core/files/flags-file.ts";
 import type { Plan } from "./core/plan.ts";
+import type { WatchPlan } from "./core/watch/plan.ts";
 import type { FlagStore, Metrics, Service, ServiceViewPort, Target } from "./engine/ports.ts";
+import type { Prober, Restarter } from "./engine/watch-ports.ts";
 
 const VIEW_TIMEOUT_MS = 2_000;
 /** A store that is a file costs little to read; people's edits are noticed this soon. */
@@ -17,10 +22,20 @@ const READ_EVERY_MS = 1_000;
 export interface ConnectionsOptions {
   readonly stateDir: string;
   readonly prometheusToken: string | undefined;
+  /** Hosts whose names may lead probes to loopback or private addresses. */
+  readonly probeAllow: readonly string[];
+  /** Programs that may be run, by absolute path, and all of the environment that they and restarted processes get. */
+  readonly execAllow: readonly string[];
+  readonly environment: { readonly PATH: string; readonly HOME: string };
 }
 
 export interface Connections {
   connect(plan: Plan): Service;
+  metricsAt(prometheus: PrometheusEntry): Metrics;
+  /** What asks the probes of a watch. */
+  prober(watch: WatchPlan): Prober;
+  /** What restarts the targets of all watches. */
+  readonly restarter: Restarter;
   /** The embedded store, which OFREP serves. */
   readonly embedded: FileStore;
   close(): Promise<void>;
@@ -34,6 +49,8 @@ export function embeddedPath(stateDir: string): string {
 export function createConnections(options: ConnectionsOptions): Connections {
   const files = new Map<string, FileStore>();
   const envFiles = new Map<string, FlagStore>();
+  /** Environment files by the pidfile of the process that reads them. */
+  const variables = new Map<string, string>();
   const prometheuses = new Map<string, Metrics & { close(): void }>();
 
   function once<T>(known: Map<string, T>, key: string, make: () => T): T {
@@ -42,11 +59,18 @@ export function createConnections(options: ConnectionsOptions): Connections {
     return found;
   }
 
+  /** A process whose flags stand in an environment file is restarted with them, whoever restarts it. */
+  async function variablesOf(pidfile: string): Promise<Readonly<Record<string, string>>> {
+    const path = variables.get(pidfile);
+    return path === undefined ? {} : readEnvironment(path);
+  }
+
   const fileStore = (path: string): FileStore => once(files, path, () => createFileStore({ path }));
 
   function storeOf(plan: Plan, view: ServiceViewPort | undefined): FlagStore {
     const { provider } = plan.outside;
     if (provider.kind === "file") return fileStore(provider.path ?? embeddedPath(options.stateDir));
+    if (typeof provider.restart !== "string") variables.set(provider.restart.process.pidfile, provider.path);
     const isUp = view === undefined ? undefined : () => answers(view);
     return once(envFiles, provider.path, () =>
       createEnvFileStore({
@@ -58,18 +82,33 @@ export function createConnections(options: ConnectionsOptions): Connections {
     );
   }
 
-  function metricsOf(plan: Plan): Metrics {
-    const { url } = plan.outside.prometheus;
+  function metricsAt(url: string, timeoutMs: number): Metrics {
     const token = options.prometheusToken;
-    return once(prometheuses, `${url} ${plan.queryTimeoutMs}`, () =>
-      createPrometheus({ url, timeoutMs: plan.queryTimeoutMs, ...(token === undefined ? {} : { token }) }),
+    return once(prometheuses, `${url} ${timeoutMs}`, () =>
+      createPrometheus({ url, timeoutMs, ...(token === undefined ? {} : { token }) }),
     );
   }
 
+  const reach = createReach({ allow: options.probeAllow });
   return {
+    prober: ({ prometheus: { url, timeout, scrape_interval } }) =>
+      createProber({
+        reach,
+        prometheus: {
+          metrics: metricsAt(url, timeout ?? DEFAULT_QUERY_TIMEOUT_MS),
+          scrapeMs: scrape_interval,
+        },
+      }),
+    restarter: createRestarter({
+      send: reach.send,
+      programs: options.execAllow,
+      environment: options.environment,
+      unit: createUnits(async (pidfile) => ({ ...options.environment, ...(await variablesOf(pidfile)) })),
+    }),
     embedded: fileStore(embeddedPath(options.stateDir)),
+    metricsAt: ({ url, timeout }) => metricsAt(url, timeout ?? DEFAULT_QUERY_TIMEOUT_MS),
     connect(plan) {
-      const metrics = metricsOf(plan);
+      const metrics = metricsAt(plan.outside.prometheus.url, plan.queryTimeoutMs);
       const source = plan.outside.view;
       const view =
         source === undefined ? undefined : createView(source, { timeoutMs: VIEW_TIMEOUT_MS, metrics });

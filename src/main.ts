@@ -19,10 +19,12 @@ import { type Connections, createConnections, embeddedPath } from "./connections
 import type { Actor, Recorded } from "./core/event.ts";
 import type { Pace } from "./core/files/stages.ts";
 import type { Plan } from "./core/plan.ts";
-import type { Asker } from "./core/rollout/ask.ts";
 import { isOpenRun, type State } from "./core/rollout/state.ts";
+import type { WatchPlan } from "./core/watch/plan.ts";
+import { Desks } from "./desks.ts";
 import { type Accepted, Engine } from "./engine/engine.ts";
 import { type Chat, type CommandAnswer, type Intake, messageOfFault, OutsideFault } from "./engine/ports.ts";
+import { mayOf, secretsOf } from "./may.ts";
 
 const CLOCK_KEY = "clock";
 /** How often the clock is saved, so that time goes on over a restart, ms. */
@@ -43,6 +45,8 @@ export interface StartOptions {
 export interface Belay {
   readonly engine: Engine;
   readonly httpPort: number | undefined;
+  /** Where webhooks are taken; undefined where they are not. */
+  readonly hooksPort: number | undefined;
   readonly plans: () => ReadonlyMap<string, Plan>;
   /** Loads the folder again; rollouts whose files have mistakes keep their last good plan. */
   reload(): Promise<void>;
@@ -79,7 +83,7 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
       await journal.meta(CLOCK_KEY),
       newest === undefined ? {} : { notBefore: newest },
     );
-    const connections = createConnections({ stateDir: state.path, prometheusToken: config.prometheusToken });
+    const connections = createConnections({ ...config, stateDir: state.path });
     return await new Composition(config, options, {
       state,
       journal,
@@ -94,23 +98,15 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
   }
 }
 
-function secretsOf(config: Config): readonly string[] {
-  const { slack } = config;
-  const all = [
-    config.token,
-    config.prometheusToken,
-    slack?.botToken,
-    slack?.mode === "socket" ? slack.appToken : slack?.signingSecret,
-  ];
-  return all.filter((secret) => secret !== undefined);
-}
-
 class Composition implements Belay {
   readonly engine: Engine;
   readonly #config: Config;
   readonly #options: StartOptions;
   readonly #opened: Opened;
   readonly #slack: Slack | undefined;
+  readonly #desks: Desks;
+  #watches: ReadonlyMap<string, WatchPlan> = new Map();
+  #catalogues: Loaded["catalogues"] = new Map();
   #plans: ReadonlyMap<string, Plan> = new Map();
   #mistakes: readonly string[] = [];
   #http: HttpServer | undefined;
@@ -123,6 +119,17 @@ class Composition implements Belay {
     this.#opened = opened;
     const { clock, journal, log, state, connections } = opened;
     this.#slack = this.#createSlack();
+    this.#desks = new Desks({
+      config,
+      clock,
+      log,
+      journal,
+      connections,
+      engine: () => this.engine,
+      plans: this.plans,
+      guardsOf: (source) => this.#catalogues.get(source)?.guards ?? [],
+      unwell: this.#unwell,
+    });
     this.engine = new Engine({
       clock,
       journal,
@@ -134,6 +141,9 @@ class Composition implements Belay {
       mistakes: () => this.#mistakes,
       connect: (plan) => connections.connect(plan),
       mayOf: (actor) => mayOf(config, actor),
+      onCall: this.#desks.onCall,
+      desks: this.#desks.commands,
+      alertsOf: (plan) => this.#desks.alerts.forRun(plan),
       defaultChannel: config.defaultChannel,
       refreshMs: config.refreshMs,
       zone: config.zone,
@@ -147,6 +157,13 @@ class Composition implements Belay {
     return this.#http?.port;
   }
 
+  get hooksPort(): number | undefined {
+    return this.#desks.hooksPort;
+  }
+
+  readonly #unwell = (): string | undefined =>
+    this.#opened.journal.isShortOfSpace() ? "the disk is full" : undefined;
+
   async start(): Promise<Belay> {
     const { log } = this.#opened;
     // Before anything is journaled: a first start that is killed within seconds must not lose the time it was away.
@@ -155,6 +172,11 @@ class Composition implements Belay {
     await this.#refuseIdleness();
     if (this.#options.alone !== true) await this.#openDoors();
     await this.engine.start();
+    if (this.#options.alone === true) await this.#desks.onCall.start();
+    else {
+      await this.#desks.setWatches(this.#watches);
+      await this.#desks.start();
+    }
     this.#ticker = setInterval(() => this.#tick(), SAVE_CLOCK_MS);
     if (this.#options.alone !== true) {
       this.#slack?.start().catch((error: unknown) =>
@@ -164,7 +186,9 @@ class Composition implements Belay {
       );
       log.info("Belay runs", {
         rollouts: [...this.#plans.keys()].join(","),
+        watches: [...this.#watches.keys()].join(","),
         port: this.httpPort ?? 0,
+        hooks: this.hooksPort ?? 0,
         slack: this.#config.slack?.mode ?? "none",
       });
     }
@@ -173,6 +197,7 @@ class Composition implements Belay {
 
   async reload(): Promise<void> {
     await this.#load();
+    await this.#desks.setWatches(this.#watches);
   }
 
   async command(text: string, as: string, key: string): Promise<CommandAnswer> {
@@ -211,6 +236,7 @@ class Composition implements Belay {
       ?.stop()
       .catch((error: unknown) => log.warn("Slack did not stop cleanly", { error: messageOfFault(error) }));
     await this.#http?.close();
+    await this.#desks.stop();
     this.engine.stop();
     await this.#saveClock();
     await connections.close();
@@ -249,7 +275,7 @@ class Composition implements Belay {
       runs: () => this.engine.runs(),
       events: (run, from) => journal.events(run, from),
       metrics: async () => ({ text: await telemetry.scrape(), contentType: telemetry.contentType }),
-      unwell: () => (journal.isShortOfSpace() ? "the disk is full" : undefined),
+      unwell: this.#unwell,
       ofrep: ofrepRoutes(() => connections.embedded.current()),
     });
   }
@@ -261,9 +287,13 @@ class Composition implements Belay {
     for (const problem of loaded.problems)
       log[problem.level === "error" ? "error" : "warn"](formatProblem(problem));
     const mistakes = loaded.problems.filter((problem) => problem.level === "error").map(formatProblem);
-    this.#plans = mistakes.length > 0 ? new Map([...this.#plans, ...loaded.plans]) : loaded.plans;
+    const isSound = mistakes.length === 0;
+    this.#plans = isSound ? loaded.plans : new Map([...this.#plans, ...loaded.plans]);
+    this.#watches = isSound ? loaded.watches : new Map([...this.#watches, ...loaded.watches]);
+    this.#catalogues = isSound ? loaded.catalogues : new Map([...this.#catalogues, ...loaded.catalogues]);
     const unseeded = await this.#seed(loaded.catalogues);
-    this.#mistakes = [...(this.#plans.size === 0 ? [this.#nothingLoaded()] : []), ...mistakes, ...unseeded];
+    const isIdle = this.#plans.size + this.#watches.size === 0;
+    this.#mistakes = [...(isIdle ? [this.#nothingLoaded()] : []), ...mistakes, ...unseeded];
   }
 
   async #readFolder(): Promise<Loaded> {
@@ -276,7 +306,7 @@ class Composition implements Belay {
       });
     } catch (error) {
       const problem = ofWholeFile(dir, `the folder cannot be read: ${messageOfFault(error)}`);
-      return { plans: new Map(), catalogues: new Map(), problems: [problem] };
+      return { plans: new Map(), watches: new Map(), catalogues: new Map(), problems: [problem] };
     }
   }
 
@@ -299,12 +329,12 @@ class Composition implements Belay {
 
   #nothingLoaded(): string {
     const { dir } = this.#config;
-    return `no rollout could be loaded from ${dir}; \`belay check ${dir}\` says why`;
+    return `no rollout and no watch could be loaded from ${dir}; \`belay check ${dir}\` says why`;
   }
 
-  /** Without a rollout there is nothing to do, unless a live run has its frozen plan in the journal and must be watched. */
+  /** Without a rollout and a watch there is nothing to do, unless a live run has its frozen plan in the journal and must be watched. */
   async #refuseIdleness(): Promise<void> {
-    if (this.#plans.size > 0 || this.#options.alone === true) return;
+    if (this.#plans.size + this.#watches.size > 0 || this.#options.alone === true) return;
     const runs = await this.#opened.journal.openRuns();
     if (!runs.some(({ state }) => isOpenRun(state)))
       throw new OutsideFault(this.#nothingLoaded(), { recoverable: false });
@@ -342,14 +372,4 @@ class Composition implements Belay {
       log.warn("the clock could not be saved", { error: messageOfFault(error) });
     }
   }
-}
-
-/** What configuration lets a person do. Who can reach the socket or holds the token is an operator. */
-function mayOf(config: Config, actor: Actor): Omit<Asker, "actor"> {
-  if (actor.kind === "belay") return { operator: true, groups: [] };
-  const groups = [...config.groups].filter(([, ids]) => ids.includes(actor.id)).map(([name]) => name);
-  return {
-    operator: actor.via === "cli" || config.operators === undefined || config.operators.includes(actor.id),
-    groups,
-  };
 }

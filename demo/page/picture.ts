@@ -110,7 +110,7 @@ class WorldPainter implements Painter {
     this.#paced = paced;
     this.#plan = plan;
     const failures = plan.guards.find((guard) => guard.name === "failures");
-    const limit = failures === undefined || failures.kind === "alive" ? undefined : failures.max;
+    const limit = failures?.kind === "threshold" ? failures.max : undefined;
     this.frame = {
       slackOrigin: world.slack.origin,
       speed: world.speed,

@@ -19,12 +19,14 @@ export function installLine(programs, system) {
   if (system.platform === "linux" && system.has("dnf")) {
     return join(
       programs.map((program) =>
-        program === "chromium" ? "sudo dnf install -y chromium" : download(program, system),
+        program === "chromium" || program === "faketime"
+          ? `sudo dnf install -y ${program === "chromium" ? program : "libfaketime"}`
+          : download(program, system),
       ),
     );
   }
   if (system.platform === "linux" && system.has("pacman"))
-    return `sudo pacman -S --needed ${programs.join(" ")}`;
+    return `sudo pacman -S --needed ${programs.map((name) => (name === "faketime" ? "libfaketime" : name)).join(" ")}`;
   return join(programs.map((program) => byHand(program)));
 }
 
@@ -64,6 +66,7 @@ function ubuntuChromium(system) {
 /** @param {ProgramName} program @param {System} system */
 function brew(program, system) {
   if (program === "chromium") return "brew install --cask google-chrome";
+  if (program === "faketime") return "brew install libfaketime";
   return program === "prometheus" ? "brew install prometheus" : download(program, system);
 }
 
@@ -81,6 +84,7 @@ function download(program, system) {
 
 /** @param {ProgramName} program */
 function byHand(program) {
+  if (program === "faketime") return "(install libfaketime, or name its program in BELAY_FAKETIME)";
   if (program === "chromium") return "(install Chromium or Chrome, or name it in BELAY_CHROMIUM)";
   return `(unpack ${program} from https://prometheus.io/download/ to a folder on PATH, or name it in BELAY_${program.toUpperCase()})`;
 }

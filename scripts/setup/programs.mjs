@@ -1,4 +1,4 @@
-// Prometheus, Alertmanager and Chromium: found on this machine, installed by apt-get when already root on Debian, else one line to type.
+// Prometheus, Alertmanager, Chromium and faketime: found on this machine, installed by apt-get when already root on Debian, else one line to type.
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -8,7 +8,7 @@ import { SetupError, say } from "./report.mjs";
 
 const VERSION_DEADLINE_MS = 20_000;
 
-/** @typedef {"prometheus" | "alertmanager" | "chromium"} ProgramName */
+/** @typedef {"prometheus" | "alertmanager" | "chromium" | "faketime"} ProgramName */
 
 /**
  * Where each program is looked for: an environment variable that names it, then PATH, then usual places that are often not on PATH.
@@ -24,6 +24,11 @@ const PLACES = {
     override: "BELAY_ALERTMANAGER",
     names: ["prometheus-alertmanager", "alertmanager"],
     elsewhere: ["/usr/local/bin/alertmanager"],
+  },
+  faketime: {
+    override: "BELAY_FAKETIME",
+    names: ["faketime"],
+    elsewhere: [],
   },
   chromium: {
     override: "BELAY_CHROMIUM",

@@ -53,14 +53,20 @@ export interface HttpClient {
   close(): void;
 }
 
+export interface HttpClientOptions {
+  /** Certificate authorities to trust in place of the system's, as PEM; for services with a private authority, and for tests. */
+  readonly ca?: string | undefined;
+}
+
 /** Idle connections are kept for the next request but never keep the process alive. */
-export function createHttpClient(): HttpClient {
+export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   const agents = {
     httpAgent: new HttpAgent({ keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_IDLE_SOCKETS }),
     httpsAgent: new HttpsAgent({
       keepAlive: true,
       maxSockets: MAX_SOCKETS,
       maxFreeSockets: MAX_IDLE_SOCKETS,
+      ...(options.ca === undefined ? {} : { ca: options.ca }),
     }),
   };
   const client = axios.create({

@@ -8,6 +8,7 @@ export function createLogChat(log: Log): Chat {
   const tell = (item: OutboxItem, view: RunView | undefined): void => {
     const { body } = item;
     if (body.kind === "note") log.info(body.text, { run: body.run });
+    if (body.kind === "post") log[item.lane === "urgent" ? "warn" : "info"](body.post.summary);
     if (view === undefined) return;
     if (body.kind === "alert")
       log.warn(alertOf(view, body.about, body.seq)?.summary ?? "an alert", { run: body.run });

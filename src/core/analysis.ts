@@ -2,8 +2,10 @@
 import { judgeAlive } from "./guards/alive.ts";
 import { judgeExpect } from "./guards/expect.ts";
 import { judgeThreshold } from "./guards/threshold.ts";
+import { judgeTrend } from "./guards/trend.ts";
 import { type Measurement, measurementOf, type Poll } from "./measurement.ts";
 import type { Guard } from "./plan.ts";
+import { type Measured, type TrendPoll, trendMeasured } from "./trend.ts";
 import type { Finding, Judgement } from "./verdict.ts";
 
 /** A run of `pass` is broken when two measurements are further apart than this: two intervals and a slow answer. */
@@ -12,7 +14,7 @@ export function longestGapMs(guard: Guard, queryTimeoutMs: number): number {
 }
 
 /** The next judgement after one measurement. Measurements before the epoch are shown but not counted. */
-export function judge(guard: Guard, before: Judgement, measured: Measurement, gapMs: number): Judgement {
+export function judge(guard: Guard, before: Judgement, measured: Measured, gapMs: number): Judgement {
   if (measured.at < before.epoch || measured.at < before.at) return before;
   if (measured.kind !== "value") {
     return {
@@ -24,11 +26,11 @@ export function judge(guard: Guard, before: Judgement, measured: Measurement, ga
       at: measured.at,
     };
   }
-  const bad = isBad(guard, measured.value);
+  const bad = isBad(guard, measured.value, measured.trend);
   const count = Math.min(before.count + 1, guard.breach.n);
   const older = (before.bits << 1) & ((1 << guard.breach.n) - 1);
   const bits = older | (bad ? 1 : 0);
-  const found = find(guard, before, measured.value, measured.at, bits);
+  const found = find(guard, before, measured, bits);
   const pass = found.verdict === "pass";
   const unbroken = before.verdict === "pass" && measured.at - before.at <= gapMs;
   const firstAt = startOfRun(guard, before, measured.at);
@@ -53,12 +55,18 @@ function startOfRun(guard: Guard, before: Judgement, at: number): number {
   return before.reason === "not_asked" && at - before.epoch <= 2 * guard.intervalMs ? before.epoch : at;
 }
 
-function isBad(guard: Guard, value: number): boolean {
+function isBad(guard: Guard, value: number, trend: Measured["trend"]): boolean {
   if (guard.kind === "alive") return value < 1;
+  if (guard.kind === "trend") return trend?.fires === true;
   return (guard.max !== undefined && value > guard.max) || (guard.min !== undefined && value < guard.min);
 }
 
-function find(guard: Guard, before: Judgement, value: number, at: number, bits: number): Finding {
+function find(
+  guard: Guard,
+  before: Judgement,
+  { value, at, trend }: Extract<Measured, { kind: "value" }>,
+  bits: number,
+): Finding {
   switch (guard.kind) {
     case "threshold":
       return judgeThreshold(guard, value, bits);
@@ -66,11 +74,13 @@ function find(guard: Guard, before: Judgement, value: number, at: number, bits: 
       return judgeAlive(guard, bits);
     case "expect":
       return judgeExpect(guard, before, value, at, bits);
+    case "trend":
+      return judgeTrend(guard, trend);
   }
 }
 
 /** The measurement that the answers of one poll of this guard yield (see `measurementOf`). */
-export function measure(guard: Guard, poll: Poll, scrapeMs: number): Measurement {
+export function measure(guard: Guard, poll: TrendPoll, scrapeMs: number): Measured {
   switch (guard.kind) {
     case "threshold":
       return measurementOf(poll, {
@@ -83,6 +93,8 @@ export function measure(guard: Guard, poll: Poll, scrapeMs: number): Measurement
       return measurementOf(poll, { worst: guard.worst, freshWithinMs: 2 * scrapeMs });
     case "alive":
       return aliveMeasurement(poll, scrapeMs);
+    case "trend":
+      return trendMeasured(guard, poll, scrapeMs);
   }
 }
 

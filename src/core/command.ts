@@ -1,193 +1,16 @@
 /** The command line that people type in Slack or a terminal: normalised, split and checked against the table of verbs. */
 import { type Refusal, refuse } from "./refusal.ts";
-
-export type Noun = "rollout" | "belay";
-
-/** `read` changes nothing; `backward` is never gated; `forward` obeys every gate. */
-export type Direction = "read" | "backward" | "forward";
-
-export interface VerbSpec {
-  readonly noun: Noun;
-  readonly verb: string;
-  readonly usage: string;
-  readonly says: string;
-  readonly direction: Direction;
-  readonly options: readonly string[];
-  /** Most positional words after the verb. */
-  readonly most: number;
-}
-
-const RUN = "run";
-const LEAVE_ON = "leave-on";
-/** Options that are there or not. */
-const SWITCHES: ReadonlySet<string> = new Set([LEAVE_ON]);
-
-/** Every verb Belay understands; help is written from this table. */
-export const VERBS: readonly VerbSpec[] = [
-  {
-    noun: "rollout",
-    verb: "list",
-    usage: "list",
-    says: "rollouts that can be started, and live ones",
-    direction: "read",
-    options: [],
-    most: 0,
-  },
-  {
-    noun: "rollout",
-    verb: "status",
-    usage: "status [ROLLOUT]",
-    says: "where a rollout stands and what it waits for",
-    direction: "read",
-    options: [RUN],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "plan",
-    usage: "plan ROLLOUT",
-    says: "stages, times, guards and the worst-case rollback time",
-    direction: "read",
-    options: [],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "evidence",
-    usage: "evidence [ROLLOUT]",
-    says: "what each guard measured",
-    direction: "read",
-    options: [RUN],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "history",
-    usage: "history [ROLLOUT]",
-    says: "what happened, who did it and why",
-    direction: "read",
-    options: [RUN],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "start",
-    usage: "start ROLLOUT [at=14:00]",
-    says: "begin a rollout at its first stage",
-    direction: "forward",
-    options: ["at", "env"],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "enable",
-    usage: "enable STAGE",
-    says: "go up to a stage, or start it alone when what it requires is on",
-    direction: "forward",
-    options: ["env", RUN],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "advance",
-    usage: "advance [ROLLOUT]",
-    says: "do not wait out the soak: go on as soon as the evidence allows",
-    direction: "forward",
-    options: [RUN],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "resume",
-    usage: "resume [ROLLOUT]",
-    says: "end a hold",
-    direction: "forward",
-    options: [RUN],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "extend",
-    usage: "extend 30m",
-    says: "soak the present stage longer",
-    direction: "forward",
-    options: [RUN],
-    most: 2,
-  },
-  {
-    noun: "rollout",
-    verb: "approve",
-    usage: "approve [ROLLOUT]",
-    says: "approve the stage that waits for it",
-    direction: "forward",
-    options: [RUN],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "signoff",
-    usage: 'signoff go|no-go [because "..."]',
-    says: "sign the open review",
-    direction: "forward",
-    options: [RUN],
-    most: 2,
-  },
-  {
-    noun: "rollout",
-    verb: "unlock",
-    usage: 'unlock STAGE because "..."',
-    says: "let a rolled-back flag be enabled again",
-    direction: "forward",
-    options: [RUN, "env"],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "stop",
-    usage: "stop [ROLLOUT] [--leave-on]",
-    says: "end the rollout and leave flags as they are",
-    direction: "forward",
-    options: [RUN, LEAVE_ON],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "hold",
-    usage: "hold [ROLLOUT]",
-    says: "stand still; guards still judge, a breach still rolls back",
-    direction: "backward",
-    options: [RUN],
-    most: 1,
-  },
-  {
-    noun: "rollout",
-    verb: "rollback",
-    usage: "rollback [STAGE | to STAGE | all]",
-    says: "take back the newest stage, down to a stage, or everything",
-    direction: "backward",
-    options: [RUN, "rollout"],
-    most: 3,
-  },
-  { noun: "belay", verb: "help", usage: "help", says: "this list", direction: "read", options: [], most: 1 },
-  {
-    noun: "belay",
-    verb: "list",
-    usage: "list",
-    says: "rollouts that can be started, and live ones",
-    direction: "read",
-    options: [],
-    most: 0,
-  },
-  {
-    noun: "belay",
-    verb: "whoami",
-    usage: "whoami",
-    says: "who Belay takes you for and what you may do",
-    direction: "read",
-    options: [],
-    most: 0,
-  },
-];
+import {
+  DESK_NOUNS,
+  type DeskNoun,
+  type Noun,
+  type SlashNoun,
+  SWITCHES,
+  typedAs,
+  USUAL_VERB,
+  VERBS,
+  type VerbSpec,
+} from "./verbs.ts";
 
 /** A command split into words. `options` holds `key=value` and `--flag[=value]` (value "true" when none). */
 export interface Parsed {
@@ -235,7 +58,7 @@ function split(text: string): readonly string[] | undefined {
  * Reads one command. `noun` is what the slash command already said; without it the first word names the noun, and a bare verb means `rollout`.
  * Unknown words are refused with the nearest known one; nothing is ever guessed into a change.
  */
-export function parseCommand(text: string, noun?: Noun): Parsed | Refusal {
+export function parseCommand(text: string, noun?: SlashNoun): Parsed | Refusal {
   if (text.length > LONGEST)
     return refuse(
       "too_long",
@@ -247,21 +70,29 @@ export function parseCommand(text: string, noun?: Noun): Parsed | Refusal {
   if (words === undefined)
     return refuse("bad_value", "a quote is opened and not closed. Close it, or leave the quotes out.");
   const [named, rest] = takeNoun(words, noun);
-  const [verb = "help", ...tail] = rest;
+  const [verb = USUAL_VERB[named], ...tail] = rest;
   const spec =
     VERBS.find((one) => one.noun === named && one.verb === verb.toLowerCase()) ??
-    VERBS.find((one) => one.noun === "belay" && one.verb === verb.toLowerCase());
+    (isDesk(named)
+      ? undefined
+      : VERBS.find((one) => one.noun === "belay" && one.verb === verb.toLowerCase()));
   if (spec === undefined) return unknownVerb(named, verb, tail, because);
   return readTail(spec, tail, because);
 }
 
-function takeNoun(words: readonly string[], noun: Noun | undefined): readonly [Noun, readonly string[]] {
+function takeNoun(words: readonly string[], noun: SlashNoun | undefined): readonly [Noun, readonly string[]] {
   const [first, ...rest] = words;
+  const desk = DESK_NOUNS.find((one) => one === first?.toLowerCase());
+  if (desk !== undefined && noun !== "rollout") return [desk, rest];
   if (noun !== "rollout" && first?.toLowerCase() === "rollout") return ["rollout", rest];
   if (noun === undefined && first?.toLowerCase() === "belay") return takeNoun(rest, "belay");
   if (noun === "belay" && VERBS.some((one) => one.noun === "belay" && one.verb === first?.toLowerCase()))
     return ["belay", words];
   return ["rollout", words];
+}
+
+function isDesk(noun: Noun): noun is DeskNoun {
+  return DESK_NOUNS.some((one) => one === noun);
 }
 
 const OPTION_NAMES = [...new Set(VERBS.flatMap((spec) => spec.options))].join("|");
@@ -311,7 +142,7 @@ function readTail(spec: VerbSpec, tail: readonly string[], because: string | und
   if (words.length > spec.most)
     return refuse(
       "bad_value",
-      `\`${shorten(words[spec.most] ?? "")}\` is one word too many. Usage: \`/${spec.noun} ${spec.usage}\``,
+      `\`${shorten(words[spec.most] ?? "")}\` is one word too many. Usage: \`${typedAs(spec)}\``,
     );
   return { spec, words, options, ...(because === undefined ? {} : { because }) };
 }

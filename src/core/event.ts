@@ -4,7 +4,12 @@ import type { Verdict, VerdictReason } from "./verdict.ts";
 
 /** Who caused something: a person (by Slack user ID or local account) or Belay itself. */
 export type Actor =
-  | { readonly kind: "person"; readonly id: string; readonly name: string; readonly via: "slack" | "cli" }
+  | {
+      readonly kind: "person";
+      readonly id: string;
+      readonly name: string;
+      readonly via: "slack" | "cli" | "pagerduty";
+    }
   | { readonly kind: "belay" };
 
 export const BELAY: Actor = { kind: "belay" };
@@ -12,7 +17,9 @@ export const BELAY: Actor = { kind: "belay" };
 /** `@ana`, `ana (cli)` or `Belay`, for people. */
 export function formatActor(actor: Actor): string {
   if (actor.kind === "belay") return "Belay";
-  return actor.via === "slack" ? `@${actor.name}` : `${actor.name} (cli)`;
+  return actor.via === "slack"
+    ? `@${actor.name}`
+    : `${actor.name} (${actor.via === "cli" ? "cli" : "PagerDuty"})`;
 }
 
 /** Why the clock of a rollout stands still. */
@@ -28,7 +35,8 @@ export type HoldReason =
   | "drift"
   | "flag_store"
   | "approval_expired"
-  | "no_go";
+  | "no_go"
+  | "alert_storm";
 
 /** Holds that end by themselves when their cause is gone; all others wait for a person. */
 export const SELF_ENDING: ReadonlySet<HoldReason> = new Set<HoldReason>(["blind", "expectation"]);
@@ -53,7 +61,16 @@ export type Cause =
     }
   | { readonly kind: "still_breaching"; readonly guard: string; readonly detail: string }
   | { readonly kind: "person"; readonly because?: string }
-  | { readonly kind: "blind"; readonly detail: string };
+  | { readonly kind: "blind"; readonly detail: string }
+  /** `alert` is the key of the firing (see `IncomingAlert`), `startsAt` its start (Unix ms), `sinceFlipMs` how long the newest flip was live then. */
+  | {
+      readonly kind: "alert";
+      readonly alert: string;
+      readonly name: string;
+      readonly detail: string;
+      readonly startsAt: number;
+      readonly sinceFlipMs: number;
+    };
 
 export type Severity = "P0" | "P1" | "P2";
 
@@ -171,17 +188,20 @@ export type RolloutEvent =
   | { readonly kind: "rolled_back" }
   | { readonly kind: "quarantined"; readonly error: string };
 
-/** An event with the instant at which it was decided; `seq` counts from 1 within one rollout run. */
-export interface Recorded {
+/** An event with the instant at which it was decided; `seq` counts from 1 within one subject. */
+export interface RecordedOf<E> {
   readonly seq: number;
   /** Steady ms. */
   readonly at: number;
   /** Wall ms since the Unix epoch, for people. */
   readonly wall: number;
-  readonly event: RolloutEvent;
+  readonly event: E;
   /** The number under which it was told already, when the journal turned out to be further along than was known. */
   readonly was?: number;
 }
+
+/** An event of a rollout run. */
+export type Recorded = RecordedOf<RolloutEvent>;
 
 /** The number that messages know an event by; with its kind it names one event for good. */
 export function tellingOf(recorded: Recorded): number {

@@ -1,5 +1,6 @@
 /** The plan of a rollout, frozen when it starts: stages with their settings and soaks, the flags they touch, and the guards that must hold. */
-import type { PrometheusEntry, ProviderEntry, ViewEntry } from "./files/flags-file.ts";
+import type { AlertMatcher } from "./alerts/matcher.ts";
+import type { AlertmanagerEntry, PrometheusEntry, ProviderEntry, ViewEntry } from "./files/flags-file.ts";
 import type { Unit } from "./quantity.ts";
 import { OFF, type Setting, sameSetting } from "./setting.ts";
 import type { ForwardWindow } from "./time.ts";
@@ -96,7 +97,26 @@ export interface ExpectGuard extends GuardBase {
   readonly worst?: "max" | "min";
 }
 
-export type Guard = ThresholdGuard | AliveGuard | ExpectGuard;
+/** A level that must not reach `limit` (in the unit of the query) within `horizonMs`; it looks back over three hours at each poll. */
+export interface TrendGuard extends GuardBase {
+  readonly kind: "trend";
+  readonly limit: number;
+  readonly unit: Unit;
+  readonly horizonMs: number;
+  /** Of several series the one that reaches the limit first. */
+  readonly worst?: "max";
+  readonly consequence: "hold" | "page";
+}
+
+export type Guard = ThresholdGuard | AliveGuard | ExpectGuard | TrendGuard;
+
+/**
+ * Whether a rollout waits for what this guard says: its passes make the soak, and without them it is blind. A trend needs hours to say anything,
+ * so nobody waits for it; its breach counts all the same.
+ */
+export function isWaitedFor(guard: Guard): boolean {
+  return guard.kind !== "trend";
+}
 
 /** What to do when the look after a rollback still shows the breach. */
 export type Unwind = "newest" | "gradual" | "all";
@@ -132,7 +152,10 @@ export interface Plan {
     readonly provider: ProviderEntry;
     readonly view?: ViewEntry;
     readonly prometheus: PrometheusEntry;
+    readonly alertmanager?: AlertmanagerEntry;
   };
+  /** Alerts that may take the newest stage back; none when undefined. */
+  readonly rollbackOn?: readonly AlertMatcher[];
   /** Runbook named in pages that people must act on. */
   readonly runbook?: string;
 }
@@ -142,9 +165,11 @@ export function claimOf(plan: Plan, flag: string): string {
   return `${plan.environment}/${plan.service}/${plan.flags[flag]?.key ?? flag}`;
 }
 
-/** The longest guard window plus two polls and a scrape: the least evidence (ms) any soak must have. */
+/** The longest window of a guard that is waited for, plus two polls and a scrape: the least evidence (ms) any soak must have. */
 export function leastSoakMs(guards: readonly Guard[], scrapeMs: number): number {
-  return guards.reduce((most, guard) => Math.max(most, guard.windowMs + 2 * guard.intervalMs + scrapeMs), 0);
+  return guards
+    .filter(isWaitedFor)
+    .reduce((most, guard) => Math.max(most, guard.windowMs + 2 * guard.intervalMs + scrapeMs), 0);
 }
 
 /** Index of the stage with this name, or -1. */

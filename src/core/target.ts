@@ -14,6 +14,7 @@ import {
   unknownStage,
 } from "./stage-names.ts";
 import { MINUTE, type Now, nextClock, parseDuration } from "./time.ts";
+import type { DeskNoun } from "./verbs.ts";
 
 /** One run with the plan it froze. */
 export interface Run {
@@ -28,6 +29,8 @@ export type Resolution =
   /** `stage` undefined starts the whole rollout, otherwise that stage alone or everything up to it. */
   | { readonly kind: "start"; readonly rollout: string; readonly stage?: number; readonly delayMs: number }
   | { readonly kind: "show"; readonly what: Show; readonly run?: string; readonly rollout?: string }
+  /** For a desk besides the rollouts. */
+  | { readonly kind: "desk"; readonly noun: DeskNoun }
   | { readonly kind: "settled"; readonly note: string; readonly run: string }
   | Refusal;
 
@@ -42,7 +45,8 @@ export interface Known {
 
 /** Resolves a parsed command. Pure; reads only what is loaded and known. */
 export function resolve(parsed: Parsed, known: Known, now: Now): Resolution {
-  const { verb } = parsed.spec;
+  const { verb, noun } = parsed.spec;
+  if (noun === "oncall" || noun === "schedule" || noun === "health") return { kind: "desk", noun };
   switch (verb) {
     case "list":
     case "help":

@@ -16,11 +16,17 @@ import {
 import { type Ask, type Asker, already, type Outcome } from "../core/rollout/ask.ts";
 import type { State } from "../core/rollout/state.ts";
 import { type Known, type Resolution, type Run, resolve } from "../core/target.ts";
+import type { DeskNoun } from "../core/verbs.ts";
 import { mistakeLines, outcomeAnswer, refusalAnswer, said, whoIs } from "./answers.ts";
 import { FORWARD_EXPIRES_MS } from "./patience.ts";
 import { type CommandAnswer, type Intake, messageOfFault, type OutboxDraft, type RunView } from "./ports.ts";
 import type { Runner } from "./runner.ts";
 import { type StartDeps, Starts } from "./start.ts";
+
+/** Carries out one command of a noun. */
+export type Desk = (parsed: Parsed, asker: Asker, key: string) => Promise<CommandAnswer>;
+
+export type Desks = Readonly<Partial<Record<DeskNoun, Desk>>>;
 
 const RUN_ID = /^r-\w+$/;
 
@@ -29,6 +35,8 @@ export interface CommandsDeps extends StartDeps {
   readonly mistakes: () => readonly string[];
   readonly runners: () => readonly Runner[];
   readonly view: (run: string) => Promise<RunView | undefined>;
+  /** Desks besides the rollouts, by noun; each carries out one command, whose effect is harmless under the same key again. Never rejects. */
+  readonly desks: Desks;
   /** What configuration lets a person do. */
   readonly mayOf: (actor: Actor) => Omit<Asker, "actor">;
 }
@@ -162,6 +170,18 @@ export class Commands {
           offers: [],
           run: resolution.run,
         });
+      }
+      case "desk": {
+        const asker: Asker = { actor: intake.actor, ...this.#deps.mayOf(intake.actor) };
+        const desk = this.#deps.desks[resolution.noun];
+        const answer =
+          desk === undefined
+            ? refusalAnswer(
+                refuse("not_available", `nothing here answers for ${resolution.noun}.`),
+                this.#isName,
+              )
+            : await desk(parsed, asker, intake.key);
+        return this.#reply(intake, answer);
       }
       case "show":
         return this.#reply(intake, await this.#show(resolution, intake.actor));

@@ -1,17 +1,20 @@
 /** The engine: one runner per live rollout, commands in, messages out, and recovery of everything at start. */
+import type { AlertView } from "../core/alerts/view.ts";
 import type { Actor, Recorded } from "../core/event.ts";
-import type { Plan } from "../core/plan.ts";
+import type { Incident } from "../core/oncall/incident.ts";
+import { isWaitedFor, type Plan } from "../core/plan.ts";
 import type { Asker } from "../core/rollout/ask.ts";
 import type { Reading } from "../core/rollout/desired.ts";
 import { isLive, isOpenRun, newestFlagStage, type State } from "../core/rollout/state.ts";
 import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { DAY } from "../core/time.ts";
 import { announce } from "./announce.ts";
-import { Commands } from "./commands.ts";
+import { Commands, type Desks } from "./commands.ts";
 import { type Bell, createBell } from "./concurrency.ts";
 import type { Announce } from "./keeper.ts";
 import type { Missed } from "./measure.ts";
 import { Outbox } from "./outbox.ts";
+import { pagesOf } from "./pages.ts";
 import { hurried, impatient } from "./patience.ts";
 import {
   type Chat,
@@ -29,6 +32,7 @@ import {
   type StoredRun,
 } from "./ports.ts";
 import { replaySpool } from "./replay.ts";
+import { type OnCallDesk, routedChat } from "./routed-chat.ts";
 import { Runner } from "./runner.ts";
 
 /** How often the last instant at which Belay watched is saved. */
@@ -60,6 +64,12 @@ export interface EngineDeps {
   readonly refreshMs: number;
   /** Zone in which texts show clock times. */
   readonly zone: string;
+  /** Where pages go; without it they are told in the chat alone. */
+  readonly onCall?: OnCallDesk & { incidentsOf(run: string): readonly Incident[] };
+  /** Desks besides the rollouts; none when not given. */
+  readonly desks?: Desks;
+  /** What is known of alerts that concern a plan; without it no alert is listened to. */
+  readonly alertsOf?: (plan: Plan) => AlertView | undefined;
   /** Called with every commit, for counters and tests. */
   readonly onEvents?: (run: State, events: readonly Recorded[]) => void;
 }
@@ -83,8 +93,12 @@ export class Engine {
   readonly #acceptedAnyway = new Set<string>();
 
   constructor(deps: EngineDeps) {
-    this.#deps = { ...deps, journal: impatient(deps.journal, deps.clock) };
-    const { clock } = deps;
+    const { chat, clock, journal, onCall } = deps;
+    this.#deps = {
+      ...deps,
+      journal: impatient(journal, clock),
+      chat: onCall === undefined ? chat : routedChat(chat, onCall),
+    };
     this.#heart = createBell(clock);
     const view = (run: string, withEvents?: boolean, fromSeq?: number): Promise<RunView | undefined> =>
       this.view(run, withEvents, fromSeq);
@@ -100,6 +114,7 @@ export class Engine {
     this.#commands = new Commands({
       ...this.#deps,
       mistakes: deps.mistakes ?? (() => []),
+      desks: deps.desks ?? {},
       runners: () => [...this.#runners.values()],
       view,
       adopt: (stored, readings) => this.#begin(stored, readings),
@@ -160,9 +175,10 @@ export class Engine {
     const live = this.#liveView(run);
     if (live !== undefined) return { ...live, events };
     const stored = await journal.run(run);
+    const incidents = this.#deps.onCall?.incidentsOf(run) ?? [];
     return stored === undefined
       ? undefined
-      : { ...stored, world: EMPTY_WORLD, figures: {}, events, now: clock.now() };
+      : { ...stored, world: EMPTY_WORLD, figures: {}, events, incidents, now: clock.now() };
   }
 
   #liveView(run: string): RunView | undefined {
@@ -176,6 +192,7 @@ export class Engine {
       world: runner.world(),
       figures: runner.figures(),
       events: runner.recent(),
+      incidents: this.#deps.onCall?.incidentsOf(run) ?? [],
       now,
     };
   }
@@ -183,6 +200,22 @@ export class Engine {
   /** Live runs and ended ones that still lock a flag. */
   runs(): readonly State[] {
     return [...this.#runners.values()].map((runner) => runner.state());
+  }
+
+  /** The same, each with its plan. */
+  plansAndStates(): readonly { readonly plan: Plan; readonly state: State }[] {
+    return [...this.#runners.values()].map((runner) => ({ plan: runner.plan, state: runner.state() }));
+  }
+
+  /** Every run that the engine keeps, as it is now. */
+  views(): readonly RunView[] {
+    return [...this.#runners.keys()].flatMap((run) => this.#liveView(run) ?? []);
+  }
+
+  /** Has every live run decide on the world as it is now; resolves when all have, and never rejects. */
+  async judgeNow(): Promise<void> {
+    const live = [...this.#runners.values()].filter((runner) => isLive(runner.state()));
+    await Promise.all(live.map((runner) => runner.judge()));
   }
 
   /** Ms for which the oldest urgent message has been waiting to be delivered. */
@@ -197,8 +230,21 @@ export class Engine {
     this.#heart.ring();
   }
 
-  readonly #announce: Announce = (plan, before, after, events) =>
-    announce(plan, before, after, events, this.#channelOf(plan));
+  /** Messages of other desks are in the outbox. */
+  kick(): void {
+    this.#outbox.kick();
+  }
+
+  /** Sends messages that the journal could not take. */
+  sendNow(drafts: readonly OutboxDraft[]): void {
+    this.#outbox.sendNow(drafts);
+  }
+
+  readonly #announce: Announce = (plan, before, after, events) => {
+    const channel = this.#channelOf(plan);
+    const told = announce(plan, before, after, events, channel);
+    return this.#deps.onCall === undefined ? told : [...told, ...pagesOf(plan, after, events, channel)];
+  };
 
   #channelOf(plan: Plan): string | undefined {
     return plan.channel ?? this.#deps.defaultChannel;
@@ -270,10 +316,9 @@ export class Engine {
   /** What nobody saw of this run: since the last heartbeat, less the polls that lead to a verdict; credit since it was last journaled. */
   #missedOf(state: State, plan: Plan, watched: number | undefined): Missed {
     const earliest = this.#deps.clock.now().steady - MOST_MISSED_MS;
-    const longestRun = plan.guards.reduce(
-      (most, guard) => Math.max(most, guard.intervalMs * guard.breach.n),
-      0,
-    );
+    const longestRun = plan.guards
+      .filter(isWaitedFor)
+      .reduce((most, guard) => Math.max(most, guard.intervalMs * guard.breach.n), 0);
     const unwatchedFrom = Math.max(earliest, Math.max(watched ?? state.lastAt, state.lastAt) - longestRun);
     const credited = state.stages[newestFlagStage(plan, state)]?.creditedTo ?? state.lastAt;
     const creditFrom =

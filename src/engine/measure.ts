@@ -1,10 +1,23 @@
 /** Measuring: asks each due guard at its own interval, shares identical queries, and folds the answers into judgements. */
 import { judge, longestGapMs, measure } from "../core/analysis.ts";
+import { formatTrend } from "../core/guards/trend.ts";
 import type { Answer, Measurement, Poll } from "../core/measurement.ts";
-import type { Guard, Plan } from "../core/plan.ts";
+import { type Guard, isWaitedFor, type Plan } from "../core/plan.ts";
 import type { CardMeasured } from "../core/report/card.ts";
 import { epochOf, isOpenRun, type State } from "../core/rollout/state.ts";
 import { watchedGuards } from "../core/rollout/world.ts";
+import { sameSetting } from "../core/setting.ts";
+import type { Now } from "../core/time.ts";
+import {
+  type Measured,
+  TREND_STEP_MS,
+  type TrendAsked,
+  type TrendPoll,
+  trendMeasured,
+  trendSpan,
+  WARM_UP_MS,
+  warmingUp,
+} from "../core/trend.ts";
 import { type Judgement, unjudged } from "../core/verdict.ts";
 import { type Bell, createBell } from "./concurrency.ts";
 import type { Clock, EvidenceRow, Journal, Log, Metrics } from "./ports.ts";
@@ -17,7 +30,7 @@ const BACKFILL_STEPS = 4_000;
 export interface MeasureDeps {
   readonly clock: Clock;
   readonly metrics: Metrics;
-  readonly journal: Journal;
+  readonly journal: Pick<Journal, "saveEvidence">;
   readonly log: Log;
   readonly plan: Plan;
   readonly state: () => State;
@@ -39,6 +52,8 @@ export class Measure {
   readonly #judgements: Record<string, Judgement | undefined> = {};
   readonly #figures: Record<string, CardMeasured | undefined> = {};
   readonly #due = new Map<string, number>();
+  /** The epoch in which a trend was last asked. */
+  readonly #trendEpochs = new Map<string, number>();
   readonly #inFlight = new Map<string, Promise<void>>();
   readonly #evidence: Evidence;
   readonly #bell: Bell;
@@ -63,12 +78,14 @@ export class Measure {
     await Promise.all(guards.map((guard) => this.#ask(guard)));
   }
 
-  /** Judges the history that this process did not see, before any live measurement. */
+  /** Judges the history that this process did not see, before any live measurement. A trend looks back by itself. */
   async backfill(missed: Missed): Promise<void> {
     const { plan, state } = this.#deps;
     const take = (guard: Guard) => (measured: Measurement) => this.#take(guard, measured);
     await Promise.all(
-      watchedGuards(plan, state()).map((guard) => backfillGuard(this.#deps, guard, missed, take(guard))),
+      watchedGuards(plan, state())
+        .filter(isWaitedFor)
+        .map((guard) => backfillGuard(this.#deps, guard, missed, take(guard))),
     );
   }
 
@@ -92,17 +109,14 @@ export class Measure {
     this.#bell.ring();
   }
 
-  #take(guard: Guard, measured: Measurement): Judgement {
+  #take(guard: Guard, measured: Measured): Judgement {
     const { plan, state } = this.#deps;
     const epoch = epochOf(plan, state(), guard);
     const known = this.#judgements[guard.name];
     const before = known === undefined || known.epoch !== epoch ? unjudged(epoch) : known;
     const after = judge(guard, before, measured, longestGapMs(guard, plan.queryTimeoutMs));
     this.#judgements[guard.name] = after;
-    this.#figures[guard.name] =
-      measured.kind === "value"
-        ? { value: measured.value, at: measured.at }
-        : { trouble: measured.detail, at: measured.at };
+    this.#figures[guard.name] = figureOf(guard, measured);
     this.#evidence.add(guard.name, measured, after);
     return after;
   }
@@ -119,9 +133,13 @@ export class Measure {
   async #poll(guard: Guard): Promise<void> {
     const { clock, metrics, plan, onJudged } = this.#deps;
     const now = clock.now();
-    const poll = await pollGuard(metrics, guard, now.steady, now.wall);
+    const since = guard.kind === "trend" ? warmSince(this.#deps.state()) : undefined;
+    const measured =
+      since !== undefined && since > now.steady
+        ? warmingUp(now.steady, since - now.steady)
+        : measure(guard, await pollGuard(metrics, guard, now, since), plan.scrapeMs);
     if (this.#stopped) return;
-    this.#take(guard, measure(guard, poll, plan.scrapeMs));
+    this.#take(guard, measured);
     onJudged();
   }
 
@@ -131,10 +149,18 @@ export class Measure {
     const { steady } = clock.now();
     return watchedGuards(plan, state()).filter((guard) => {
       const at = this.#due.get(guard.name) ?? steady;
-      if (at > steady) return false;
+      if (at > steady && !this.#isNewEpoch(guard, steady)) return false;
+      if (guard.kind === "trend") this.#trendEpochs.set(guard.name, epochOf(plan, state(), guard));
       this.#due.set(guard.name, (Math.floor(steady / guard.intervalMs) + 1) * guard.intervalMs);
       return true;
     });
+  }
+
+  /** A trend is asked anew when an epoch begins: what it said of the one before is not to stand for minutes. */
+  #isNewEpoch(guard: Guard, steady: number): boolean {
+    if (guard.kind !== "trend") return false;
+    const epoch = epochOf(this.#deps.plan, this.#deps.state(), guard);
+    return epoch <= steady && epoch !== this.#trendEpochs.get(guard.name);
   }
 
   #nextDueIn(): number {
@@ -145,8 +171,61 @@ export class Measure {
   }
 }
 
-/** All queries of one guard, evaluated at the same instant. */
-async function pollGuard(metrics: Metrics, guard: Guard, at: number, wall: number): Promise<Poll> {
+function figureOf(guard: Guard, measured: Measured): CardMeasured {
+  const { at, trend } = measured;
+  if (measured.kind !== "value") return { trouble: measured.detail, at };
+  if (guard.kind !== "trend" || trend === undefined) return { value: measured.value, at };
+  return { value: measured.value, words: formatTrend(trend, guard.unit), at };
+}
+
+/** Steady ms from which a trend is a trend: an hour after the newest flip that changed anything; undefined when nothing was flipped. */
+function warmSince({ flips }: State): number | undefined {
+  const flipped = Object.values(flips)
+    .filter(({ flip }) => !sameSetting(flip.from, flip.to))
+    .map(({ at, verifiedAt }) => verifiedAt ?? at);
+  return flipped.length === 0 ? undefined : Math.max(...flipped) + WARM_UP_MS;
+}
+
+/** One look at a trend outside any rollout, for jobs: whether the limit is near enough to act on, in words, or why nobody knows. Never rejects. */
+export async function askTrend(
+  metrics: Metrics,
+  asked: TrendAsked,
+  now: Now,
+  scrapeMs: number,
+): Promise<{ readonly asks: boolean; readonly words: string } | { readonly unknown: string }> {
+  const { trend, ...measured } = trendMeasured(asked, await pollTrend(metrics, asked, now), scrapeMs);
+  if (trend !== undefined) return { asks: trend.fires, words: formatTrend(trend, asked.unit) };
+  return { unknown: measured.kind === "value" ? "no trend" : measured.detail };
+}
+
+/** Three hours of the query, or what there is from wall ms `since` on, and how fresh the newest point is. */
+async function pollTrend(
+  metrics: Metrics,
+  asked: Pick<TrendAsked, "query" | "freshness">,
+  now: Now,
+  since?: number,
+): Promise<TrendPoll> {
+  const { from, to } = trendSpan(now.wall, since) ?? { from: now.wall, to: now.wall };
+  const [range, freshness] = await Promise.all([
+    metrics.queryRange(asked.query, from, to, TREND_STEP_MS),
+    metrics.query(asked.freshness, now.wall),
+  ]);
+  const poll = { at: now.steady, evaluatedAt: now.wall, freshness };
+  if (range.kind === "down") return { ...poll, main: range };
+  const main = range.points.at(-1)?.answer ?? EMPTY;
+  return { ...poll, main, history: range.points };
+}
+
+const EMPTY: Answer = {
+  kind: "body",
+  body: { status: "success", data: { resultType: "vector", result: [] } },
+};
+
+/** All queries of one guard, evaluated at the same instant; `since` (steady ms) is the first that a trend may look at. */
+async function pollGuard(metrics: Metrics, guard: Guard, now: Now, since?: number): Promise<TrendPoll> {
+  const { steady: at, wall } = now;
+  if (guard.kind === "trend")
+    return pollTrend(metrics, guard, now, since === undefined ? undefined : wall - (at - since));
   const extra = extraQueries(guard);
   const [main, freshness, samples, total] = await Promise.all([
     metrics.query(guard.query, wall),
@@ -167,6 +246,7 @@ function extraQueries(guard: Guard): {
     case "alive":
       return { total: guard.others };
     case "expect":
+    case "trend":
       return {};
   }
 }

@@ -36,7 +36,7 @@ export interface OutboxDeps {
   readonly refreshMs: number;
 }
 
-const LANES: readonly Lane[] = ["urgent", "answer", "normal"];
+const LANES: readonly Lane[] = ["page", "urgent", "answer", "normal"];
 
 /** A delivery under way; its promise never rejects. */
 interface Delivery {
@@ -213,13 +213,14 @@ export class Outbox {
       known === undefined && (earlier === "unknown" || this.#inherited?.has(item.id) === true);
     if (this.#tries.isToBePlain(item)) return this.#sendPlainly(item, known);
     const view = await this.#viewFor(item);
-    if (known !== undefined && view !== undefined && (await this.#edited(known, item, view))) return known;
+    const canEdit = known !== undefined && (view !== undefined || body.kind === "post");
+    if (canEdit && (await this.#edited(known, item, view))) return known;
     const thread = body.kind === "note" ? await journal.refOf(`card:${body.run}`) : undefined;
     return this.#post(item, view, thread, maybeSent);
   }
 
   #viewFor({ body }: OutboxItem): Promise<RunView | undefined> {
-    if (body.kind === "answer") return Promise.resolve(undefined);
+    if (!("run" in body)) return Promise.resolve(undefined);
     // Nothing that came before the event of an alert is shown in it.
     return body.kind === "alert"
       ? this.#deps.view(body.run, true, body.seq)
@@ -227,7 +228,7 @@ export class Outbox {
   }
 
   /** False when the message cannot be edited any more: it was deleted, or is not ours. */
-  async #edited(ref: MessageRef, item: OutboxItem, view: RunView): Promise<boolean> {
+  async #edited(ref: MessageRef, item: OutboxItem, view: RunView | undefined): Promise<boolean> {
     try {
       await this.#deps.chat.update(ref, item, view);
       return true;

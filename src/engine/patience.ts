@@ -2,6 +2,7 @@
 import { MINUTE } from "../core/time.ts";
 import { withDeadline } from "./concurrency.ts";
 import type { Clock, Journal } from "./ports.ts";
+import type { SubjectJournal } from "./watch-ports.ts";
 
 /** A journal that takes longer is treated as gone; the outcome of a commit is then read back later. */
 const JOURNAL_DEADLINE_MS = 1_500;
@@ -17,9 +18,15 @@ export function hurried<T>(clock: Clock, call: Promise<T>): Promise<T> {
   return withDeadline(clock, BACKWARD_DEADLINE_MS, "journal", call);
 }
 
+type Soon = <T>(call: Promise<T>) => Promise<T>;
+
+function soonOn(clock: Clock): Soon {
+  return (call) => withDeadline(clock, JOURNAL_DEADLINE_MS, "journal", call);
+}
+
 /** The same journal; each call rejects with a recoverable `OutsideFault` after the deadline. */
 export function impatient(journal: Journal, clock: Clock): Journal {
-  const soon = <T>(call: Promise<T>): Promise<T> => withDeadline(clock, JOURNAL_DEADLINE_MS, "journal", call);
+  const soon = soonOn(clock);
   return {
     accept: (intake) => soon(journal.accept(intake)),
     unanswered: () => soon(journal.unanswered()),
@@ -38,5 +45,24 @@ export function impatient(journal: Journal, clock: Clock): Journal {
     evidence: (run) => soon(journal.evidence(run)),
     setMeta: (key, value) => soon(journal.setMeta(key, value)),
     meta: (key) => soon(journal.meta(key)),
+  };
+}
+
+/** The same memory of subjects; each call rejects with a recoverable `OutsideFault` after the deadline. */
+export function impatientSubjects(journal: SubjectJournal, clock: Clock): SubjectJournal {
+  const soon = soonOn(clock);
+  return {
+    newIncidentId: () => soon(journal.newIncidentId()),
+    commitSubject: (commit) => soon(journal.commitSubject(commit)),
+    openSubjects: (kind) => soon(journal.openSubjects(kind)),
+    subject: (kind, id) => soon(journal.subject(kind, id)),
+    subjectEvents: (kind, id) => soon(journal.subjectEvents(kind, id)),
+    subjectEventsSince: (kind, wall, most) => soon(journal.subjectEventsSince(kind, wall, most)),
+    takeAlerts: (alerts, wall) => soon(journal.takeAlerts(alerts, wall)),
+    unjudgedAlerts: () => soon(journal.unjudgedAlerts()),
+    judgedAlerts: (keys) => soon(journal.judgedAlerts(keys)),
+    knownAlertKeys: (sinceWall) => soon(journal.knownAlertKeys(sinceWall)),
+    countChecks: (id, dayWall, ran, bad) => soon(journal.countChecks(id, dayWall, ran, bad)),
+    checksSince: (wall) => soon(journal.checksSince(wall)),
   };
 }

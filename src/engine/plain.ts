@@ -7,7 +7,13 @@ export function plainly(item: OutboxItem, view: RunView | undefined): OutboxItem
   const { body } = item;
   switch (body.kind) {
     case "note":
+    case "page":
+    case "change":
       return undefined;
+    case "post":
+      return body.post.lines.length === 0 && body.post.offers.length === 0
+        ? undefined
+        : { ...item, body: { ...body, post: { ...body.post, lines: [], offers: [] } } };
     case "answer":
       return { ...item, body: { ...body, answer: { ...body.answer, lines: [], offers: [] } } };
     case "card":

@@ -1,9 +1,10 @@
 /** Every hole in the wall: what the engine needs of the outside world, as small interfaces that adapters and the simulation fill. */
 import type { Actor, Recorded } from "../core/event.ts";
 import type { Answer } from "../core/measurement.ts";
+import type { PageRequest, PagerChange } from "../core/oncall/page.ts";
 import type { FlagDef, Plan } from "../core/plan.ts";
 import type { Offer } from "../core/refusal.ts";
-import type { AlertKind, Told } from "../core/report/told.ts";
+import type { Alert, AlertKind, Told } from "../core/report/told.ts";
 import type { Reading } from "../core/rollout/desired.ts";
 import type { State } from "../core/rollout/state.ts";
 import type { Setting } from "../core/setting.ts";
@@ -135,8 +136,8 @@ export interface Intake {
   readonly wall: number;
 }
 
-/** Lanes are delivered independently: rollbacks, approvals and pages; private answers; cards and notes. */
-export type Lane = "urgent" | "answer" | "normal";
+/** Lanes are delivered independently: rollbacks and approvals; private answers; cards and notes; what goes to on-call and its pager. */
+export type Lane = "urgent" | "answer" | "normal" | "page";
 
 /**
  * A message to be delivered at least once, and shown once: `key` finds it again after a lost reply. A draft under a known key does not make a
@@ -179,6 +180,18 @@ export type Notice =
       readonly seq: number;
       readonly about: AlertKind;
     }
+  /** A message that belongs to no run: an incident, a degraded service, the daily post. It says all that it shows. */
+  | {
+      readonly kind: "post";
+      readonly channel: string;
+      readonly post: Alert;
+      /** Mentions on-call. */
+      readonly mention: boolean;
+    }
+  /** Handed to the on-call desk, which opens an incident under its key. */
+  | { readonly kind: "page"; readonly page: PageRequest }
+  /** For the pager's timeline of changes. */
+  | { readonly kind: "change"; readonly change: PagerChange }
   /** The private answer to a command. */
   | { readonly kind: "answer"; readonly replyTo: ReplyTo; readonly answer: CommandAnswer };
 
@@ -308,8 +321,8 @@ export interface Chat {
     view: RunView | undefined,
     thread: MessageRef | undefined,
   ): Promise<MessageRef | undefined>;
-  /** Edits a message in place. */
-  update(ref: MessageRef, item: OutboxItem, view: RunView): Promise<void>;
+  /** Edits a message in place. `view` is undefined only for a post, which says all that it shows. */
+  update(ref: MessageRef, item: OutboxItem, view: RunView | undefined): Promise<void>;
 }
 
 /** What a thrown value says, in one line. */

@@ -1,4 +1,5 @@
 /** One live rollout run: a mailbox around its state, the loops that watch its world, and the commit of every decision. */
+import type { AlertView } from "../core/alerts/view.ts";
 import type { Recorded, RolloutEvent } from "../core/event.ts";
 import type { Plan } from "../core/plan.ts";
 import { refuse } from "../core/refusal.ts";
@@ -49,6 +50,8 @@ export interface RunnerDeps {
   readonly announce: Announce;
   /** Sends messages that the journal could not take. */
   readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
+  /** What is known of alerts that concern this plan; without it there are none. */
+  readonly alertsOf?: (plan: Plan) => AlertView | undefined;
   /** Called after every commit, with what it recorded. */
   readonly onCommitted: (runner: Runner, events: readonly Recorded[]) => void;
 }
@@ -64,11 +67,13 @@ export class Runner {
   readonly #bell: Bell;
   readonly #since: number;
   #stopped = false;
-  #queued = false;
+  /** The step that is to come next, while it has not begun. */
+  #queued: Promise<void> | undefined;
   #asking = false;
   #askedAt = Number.NEGATIVE_INFINITY;
   /** What was missed is still being fetched: nothing is decided on half of it, but a rollback goes on. */
   #isCatchingUp = false;
+  readonly #caughtUp = Promise.withResolvers<void>();
 
   constructor(deps: RunnerDeps) {
     this.id = deps.state.run;
@@ -94,6 +99,7 @@ export class Runner {
   world(): World {
     const fault = this.#reconcile.storeFault();
     const readAt = this.#reconcile.readAt();
+    const alerts = this.#deps.alertsOf?.(this.plan);
     return {
       judgements: this.#measure.judgements(),
       readings: this.#reconcile.readings(),
@@ -102,6 +108,7 @@ export class Runner {
       since: this.#since,
       ...(readAt === undefined ? {} : { readAt }),
       ...(fault === undefined ? {} : { storeFault: fault }),
+      ...(alerts === undefined ? {} : { alerts }),
     };
   }
 
@@ -135,9 +142,11 @@ export class Runner {
         await Promise.all([this.#measure.backfill(missed), this.#reconcile.readNow()]);
       } finally {
         this.#isCatchingUp = false;
+        this.#caughtUp.resolve();
       }
       await this.#mailbox(() => this.#step());
     }
+    this.#caughtUp.resolve();
     if (this.#stopped) return;
     this.#poke();
     await Promise.all([this.#measure.run(), this.#tickLoop()]);
@@ -145,22 +154,33 @@ export class Runner {
 
   stop(): void {
     this.#stopped = true;
+    this.#caughtUp.resolve();
     this.#measure.stop();
     this.#reconcile.stop();
     this.#bell.ring();
   }
 
+  /** Decides on the world as it is now, in turn with everything else; resolves when that is done, and never rejects. */
+  async judge(): Promise<void> {
+    await this.#caughtUp.promise;
+    await this.#nextStep();
+  }
+
   #poke(): void {
-    if (this.#queued || this.#stopped) return;
-    this.#queued = true;
+    void this.#nextStep();
+  }
+
+  #nextStep(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
     const failed = (error: unknown): void =>
       this.#deps.log.error("a step failed", { run: this.id, error: messageOfFault(error) });
-    this.#mailbox(() => this.#step()).catch(failed);
+    this.#queued ??= this.#mailbox(() => this.#step()).catch(failed);
+    return this.#queued;
   }
 
   /** Decides and commits until nothing is due; then lets the reconciler act and asks for evidence if a forward step lacks only that. */
   async #step(): Promise<void> {
-    this.#queued = false;
+    this.#queued = undefined;
     const before = this.state().revision;
     for (let count = 0; !this.#stopped; count++) {
       const events =

@@ -9,7 +9,12 @@ export const RETRY_MOST_MS = 15_000;
 /** For an urgent message where trying again cannot help unless a person does something, such as inviting the bot. */
 const RETRY_SLOW_MS = 60_000;
 /** The longest wait that a chat may ask for. */
-const WAIT_MOST_MS: Readonly<Record<Lane, number>> = { urgent: 15_000, answer: 15_000, normal: 300_000 };
+const WAIT_MOST_MS: Readonly<Record<Lane, number>> = {
+  urgent: 15_000,
+  answer: 15_000,
+  normal: 300_000,
+  page: 15_000,
+};
 /** After so many tries that cannot succeed a message is given up; an urgent one only lets later ones pass. */
 const MOST_FINAL = 3;
 /** After so many tries that might have succeeded, later urgent messages may pass it as well. */
@@ -69,7 +74,7 @@ export class Tries {
     const fault = error instanceof OutsideFault ? error : undefined;
     if (fault === undefined) tried.odd += 1;
     else if (!fault.recoverable) tried.finals += 1;
-    const isUrgent = item.lane === "urgent";
+    const isUrgent = item.lane === "urgent" || item.lane === "page";
     const isHopeless = tried.finals >= MOST_FINAL;
     const old = this.#clock.now().wall - item.wall >= DAY;
     if (tried.odd > MOST_ODD || (isHopeless && (!isUrgent || old))) {
@@ -158,9 +163,11 @@ export function waitMs(
 
 /**
  * The queue in which an item keeps its order: urgent messages their channel, cards and notes their run within it, so that a new card does not wait for the
- * last edits of an older one. Answers are independent of each other.
+ * last edits of an older one. Answers, pages and quiet posts are independent of each other.
  */
 export function queueOf({ body, key, lane }: OutboxItem): string {
-  if (body.kind === "answer") return key;
+  if (body.kind === "answer" || body.kind === "page") return key;
+  if (body.kind === "change") return "changes";
+  if (body.kind === "post") return lane === "urgent" ? body.channel : `${body.channel} ${key}`;
   return lane === "urgent" ? body.channel : `${body.channel} ${body.run}`;
 }

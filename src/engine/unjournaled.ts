@@ -96,7 +96,7 @@ export class Unjournaled {
   /** Wall ms at which the oldest urgent message was queued that is still being tried. */
   oldestUrgent(): number | undefined {
     const drafts = [...this.#sending.values()].map(({ draft }) => draft);
-    const walls = drafts.filter(({ lane }) => lane === "urgent").map(({ wall }) => wall);
+    const walls = drafts.filter(({ lane }) => lane === "urgent" || lane === "page").map(({ wall }) => wall);
     return walls.length === 0 ? undefined : Math.min(...walls);
   }
 
@@ -159,12 +159,13 @@ export class Unjournaled {
   async #once(draft: OutboxDraft, attempts: number, isPlain: boolean): Promise<MessageRef | undefined> {
     const { chat, liveView } = this.#deps;
     const item: OutboxItem = { ...draft, id: -1, generation: 1, attempts };
-    const view = draft.body.kind === "answer" ? undefined : liveView(draft.body.run);
+    const view = "run" in draft.body ? liveView(draft.body.run) : undefined;
     const place = this.#places.get(draft.key);
     if (place === "nowhere") return undefined;
     const ref = place === "unknown" ? undefined : place;
     if (isPlain) return ref ?? chat.post(plainly(item, view) ?? item, view, undefined);
-    if (ref === undefined || view === undefined) return chat.post(item, view, undefined);
+    if (ref === undefined || (view === undefined && draft.body.kind !== "post"))
+      return chat.post(item, view, undefined);
     await chat.update(ref, item, view);
     return ref;
   }

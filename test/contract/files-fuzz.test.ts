@@ -1,5 +1,5 @@
 /** Damaged copies of the shipped files: whatever is left of them, loading ends in plans or in problems with a place, and soon. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,7 +14,17 @@ const SHIPPED = [
   "flags/ingestion-percent.yaml",
   "schedules/ingestion-rollout.yaml",
   "schedules/ingestion-percent-rollout.yaml",
+  "flags/bot-platform.yaml",
+  "schedules/bots-rollout.yaml",
+  "schedules/bot-platform.yaml",
 ] as const;
+/** What is loaded of files that were not damaged, by the files that it is made of. */
+const MADE: readonly (readonly [string, readonly string[]])[] = [
+  ["ingestion", ["flags/ingestion.yaml", "schedules/ingestion-rollout.yaml"]],
+  ["ingestion-percent", ["flags/ingestion-percent.yaml", "schedules/ingestion-percent-rollout.yaml"]],
+  ["bots", ["flags/bot-platform.yaml", "schedules/bots-rollout.yaml"]],
+  ["bot-platform", ["flags/bot-platform.yaml", "schedules/bot-platform.yaml"]],
+];
 const LONGEST_READ_MS = 50;
 
 let dir: string;
@@ -23,7 +33,8 @@ const texts = new Map<string, string>();
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "belay-fuzz-"));
   for (const folder of ["flags", "schedules", "runbooks"]) await mkdir(join(dir, folder));
-  await writeFile(join(dir, "runbooks/emergency-rollback.md"), "x");
+  const runbooks = fileURLToPath(new URL("../../runbooks", import.meta.url));
+  for (const file of await readdir(runbooks)) await writeFile(join(dir, "runbooks", file), "x");
   for (const file of SHIPPED) {
     const text = await readFile(fileURLToPath(new URL(`../../${file}`, import.meta.url)), "utf8");
     texts.set(file, text);
@@ -99,7 +110,7 @@ describe("damaged files", () => {
         async (file, cuts) => {
           const text = damaged(texts.get(file) ?? "", cuts).toWellFormed();
           await writeFile(join(dir, file), text);
-          const { plans, problems } = await loadFolder(dir);
+          const { plans, watches, problems } = await loadFolder(dir);
           await writeFile(join(dir, file), texts.get(file) ?? "");
           const lines = text.replace(/^\uFEFF/, "").split("\n");
           for (const problem of problems.filter((one) => one.file === file)) {
@@ -110,12 +121,12 @@ describe("damaged files", () => {
             ).toBe(true);
           }
           const broken = problems.some((problem) => problem.level === "error");
-          expect(plans.size === 2 || broken).toBe(true);
-          // The rollout whose files were not touched is there, unless the damaged one took its name.
-          const untouched = file.includes("percent") ? "ingestion" : "ingestion-percent";
-          expect(
-            plans.has(untouched) || problems.some((problem) => problem.message.includes("is defined in")),
-          ).toBe(true);
+          const loaded = [...plans.keys(), ...watches.keys()];
+          expect(loaded.length === MADE.length || broken).toBe(true);
+          // What is made of other files is there, unless the damaged one took its name.
+          const taken = problems.some((problem) => problem.message.includes("is defined in"));
+          for (const [name, files] of MADE)
+            expect(files.includes(file) || loaded.includes(name) || taken, name).toBe(true);
         },
       ),
       { numRuns: 200 },

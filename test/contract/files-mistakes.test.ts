@@ -57,8 +57,8 @@ const MISTAKES: readonly (readonly [keyof typeof GOOD & string, string, string, 
   [
     "flags/main.yaml",
     "kind: threshold",
-    "kind: ^trend",
-    'expected guard kind threshold, alive or expect (other kinds are not available in this version), found "trend"',
+    "kind: ^ratio",
+    'expected guard kind threshold, alive, expect or trend (other kinds are not available in this version), found "ratio"',
   ],
   [
     "flags/main.yaml",

@@ -1,13 +1,19 @@
 /** Loading flags/, schedules/ and runbooks/: the shipped folder, overlays, and the pace of a demo. */
+import { readFileSync } from "node:fs";
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { loadFolder } from "../../src/adapters/files/folder.ts";
 import { demoPace } from "../../src/adapters/files/pace.ts";
 import { formatProblem } from "../../src/adapters/files/problem.ts";
 import { createPrometheus } from "../../src/adapters/prometheus.ts";
 import { BOUND_LIMIT_MS, worstBound } from "../../src/core/bound.ts";
+import { flagsFileSchema } from "../../src/core/files/flags-file.ts";
+import { overlaySchema } from "../../src/core/files/overlay-file.ts";
+import { scheduleSchema } from "../../src/core/files/schedule-file.ts";
+import { watchSchema } from "../../src/core/files/watch-file.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 import { FLAGS, folder, GOOD, load, placeOf } from "../support/folder.ts";
 import { startPrometheus } from "../support/prometheus.ts";
@@ -18,8 +24,8 @@ describe("the shipped folder", () => {
   it("loads without a word", async () => {
     const { plans, catalogues, problems } = await loadFolder(ROOT);
     expect(problems).toEqual([]);
-    expect([...plans.keys()].sort()).toEqual(["ingestion", "ingestion-percent"]);
-    expect([...catalogues.keys()].sort()).toEqual(["ingestion", "ingestion-percent"]);
+    expect([...plans.keys()].sort()).toEqual(["bots", "ingestion", "ingestion-percent"]);
+    expect([...catalogues.keys()].sort()).toEqual(["bot-platform", "ingestion", "ingestion-percent"]);
   });
 
   it("has the timeline of the ingestion pipeline", async () => {
@@ -79,6 +85,39 @@ describe("the shipped folder", () => {
         soakMs: 15 * MINUTE,
       })),
     );
+  });
+
+  it("takes the bots' features back on guards and on alerts", async () => {
+    const plan = (await loadFolder(ROOT)).plans.get("bots");
+    expect(
+      plan?.stages.map((stage) => [
+        stage.name,
+        stage.atMs / MINUTE,
+        stage.baseline,
+        stage.substages.flatMap((sub) => sub.set.map((one) => `${one.flag} ${one.setting.kind}`)),
+      ]),
+    ).toEqual([
+      ["baseline", 0, true, ["response-cache off", "streaming-replies off", "new-model off"]],
+      ["response-cache", 30, false, ["response-cache on"]],
+      ["streaming-replies", 120, false, ["streaming-replies on"]],
+      ["new-model", 240, false, ["new-model on"]],
+    ]);
+    expect(plan).toMatchObject({
+      service: "bots",
+      environment: "production",
+      source: "bot-platform",
+      rollbackOn: [
+        { labels: { severity: ["critical"] } },
+        { labels: { alertname: ["HighErrorRate", "HighLatency"] } },
+      ],
+      outside: { alertmanager: { url: "http://127.0.0.1:9093", watchdog: "Watchdog" } },
+    });
+    expect(plan?.guards.map((guard) => [guard.name, guard.kind, guard.consequence])).toEqual([
+      ["errors", "threshold", "rollback"],
+      ["latency", "threshold", "rollback"],
+      ["memory", "trend", "page"],
+      ["alive", "alive", "rollback"],
+    ]);
   });
 
   it("can be rolled back in time", async () => {
@@ -212,3 +251,38 @@ describe("other ways to load", () => {
     expect(plans.size).toBe(1);
   });
 });
+
+describe("docs/files.md", () => {
+  const text = readFileSync(join(ROOT, "docs/files.md"), "utf8");
+  const words = new Set([...text.matchAll(/`([^`]+)`/g)].flatMap(([, code = ""]) => code.split(/[^a-z_]+/)));
+
+  it.each([
+    ["flags", flagsFileSchema],
+    ["rollouts", scheduleSchema],
+    ["watches", watchSchema],
+    ["overlays", overlaySchema],
+  ])("speaks of every key of %s", (_, schema) => {
+    const keys = keysOf(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }));
+    expect(keys.size).toBeGreaterThan(10);
+    expect([...keys].filter((key) => !words.has(key))).toEqual([]);
+  });
+
+  it("has an overlay that fits the shipped watch", async () => {
+    const example = /```yaml\n(watches:[\s\S]*?)```/.exec(text)?.[1] ?? "";
+    const dir = await folder({ "overlay.yaml": example });
+    const { watches, problems } = await loadFolder(ROOT, { overlay: join(dir, "overlay.yaml") });
+    expect(problems).toEqual([]);
+    expect(watches.get("bot-platform")?.probes.map((probe) => probe.name)).not.toContain("replication");
+  });
+});
+
+/** The names of all properties that a JSON schema knows. */
+function keysOf(schema: unknown): ReadonlySet<string> {
+  if (typeof schema !== "object" || schema === null) return new Set();
+  const below = Object.entries(schema).flatMap(([key, value]) =>
+    key === "properties" && typeof value === "object" && value !== null
+      ? [...Object.keys(value), ...Object.values(value).flatMap((one) => [...keysOf(one)])]
+      : [...keysOf(value)],
+  );
+  return new Set(below);
+}

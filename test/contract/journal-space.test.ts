@@ -132,7 +132,9 @@ describe("a journal at its limit", () => {
       }
     })();
     await expect(filled).rejects.toThrow("full");
-    await journal.commit(run.next([noise, noise, noise]));
+    // The last command of 60 kB did not fit; less than that may still be free.
+    for (let count = 0; count < 3 && !journal.isShortOfSpace(); count++)
+      await journal.commit(run.next([noise, noise, noise]));
     expect(journal.isShortOfSpace()).toBe(true);
     for (const key of keys) await journal.answer(key, []);
     const later = 7 * 24 * 3_600_000;

@@ -51,7 +51,12 @@ function alert(view: RunView, about: AlertKind, seq: number, pageMention?: strin
   const model = alertOf(view, about, seq);
   if (model === undefined) throw new Error("no such alert");
   const seen = { run: view.state.run, face: view.state.face };
-  return renderAlert(model, { about, dates: { zone: "UTC", nowWall: view.now.wall }, seen, pageMention });
+  const wantsPeople = about === "page" || about === "rollback";
+  return renderAlert(model, {
+    dates: { zone: "UTC", nowWall: view.now.wall },
+    seen,
+    mention: wantsPeople ? pageMention : undefined,
+  });
 }
 
 const buttonsIn = (message: Rendered): readonly JsonObject[] =>

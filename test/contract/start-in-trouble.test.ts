@@ -115,7 +115,7 @@ it("with no rollout that can be loaded, a live run is taken over and can go back
   expect(belay.engine.runs().map((state) => state.run)).toEqual([run]);
   const list = await belay.command("rollout list", "ana", "list");
   expect(list.lines.join("\n")).toContain("schedules/demo.yaml");
-  expect(list.lines.join("\n")).toContain("no rollout could be loaded");
+  expect(list.lines.join("\n")).toContain("no rollout and no watch could be loaded");
   await expectRollback(belay);
 });
 
@@ -132,7 +132,7 @@ it("with its folder gone, a live run is taken over and can go back; a reload wit
 
 it("with no live run and no rollout that can be loaded, it is not started, and says where to look", async () => {
   writeHouse("schedules/demo.yaml", "rollout: demo\nstages: [");
-  await expect(start()).rejects.toThrow(/no rollout could be loaded from .*belay check/);
+  await expect(start()).rejects.toThrow(/no rollout and no watch could be loaded from .*belay check/);
 });
 
 it.each([

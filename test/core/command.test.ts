@@ -1,11 +1,12 @@
 /** The command grammar: what people type, what chat clients make of it, and what is refused rather than guessed. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Noun, nearest, normalise, type Parsed, parseCommand, VERBS } from "../../src/core/command.ts";
+import { nearest, normalise, type Parsed, parseCommand } from "../../src/core/command.ts";
 import type { Refusal } from "../../src/core/refusal.ts";
+import { type SlashNoun, VERBS } from "../../src/core/verbs.ts";
 
 /** A command in one line: `verb word,word key=value | reason`, or the refusal's code. */
-function shown(text: string, noun?: Noun): string {
+function shown(text: string, noun?: SlashNoun): string {
   const parsed = parseCommand(text, noun);
   if ("kind" in parsed) return parsed.code;
   const options = [...parsed.options].map(([key, value]) => ` ${key}=${value}`).join("");
@@ -14,7 +15,7 @@ function shown(text: string, noun?: Noun): string {
   return `${parsed.spec.noun} ${parsed.spec.verb}${words}${options}${because}`;
 }
 
-function refused(text: string, noun?: Noun): Refusal {
+function refused(text: string, noun?: SlashNoun): Refusal {
   const parsed = parseCommand(text, noun);
   if (!("kind" in parsed)) throw new Error(`\`${text}\` was taken for ${parsed.spec.verb}`);
   return parsed;
@@ -37,7 +38,7 @@ function bestMs(work: () => unknown): number {
 }
 
 describe("the noun", () => {
-  it.each<[string, Noun | undefined, string]>([
+  it.each<[string, SlashNoun | undefined, string]>([
     ["enable parallel", "rollout", "rollout enable parallel"],
     ["enable parallel", undefined, "rollout enable parallel"],
     ["rollout enable parallel", undefined, "rollout enable parallel"],
@@ -317,7 +318,7 @@ describe("any text", () => {
       fc.constantFrom('"', "'", "\u201C", "=", "--", "\u2014", "<@U1|", "&lt;", "|", ">", "\u0000", "\uD800"),
     );
     const text = fc.array(fc.tuple(piece, fc.constantFrom("", " ")), { maxLength: 12 });
-    const noun = fc.constantFrom<Noun | undefined>("rollout", "belay", undefined);
+    const noun = fc.constantFrom<SlashNoun | undefined>("rollout", "belay", undefined);
     fc.assert(
       fc.property(text, noun, (pieces, said) => {
         const parsed = parseCommand(pieces.flat().join(""), said);
@@ -358,10 +359,11 @@ describe("the table of verbs", () => {
     for (const spec of VERBS) expect(spec.usage.split(" ")[0]).toBe(spec.verb);
   });
 
-  it("holds exactly two that go back, and nothing that only reads is more than that", () => {
+  it("holds exactly those that go back or call people, and nothing that only reads is more than that", () => {
     const backward = VERBS.filter((spec) => spec.direction === "backward").map((spec) => spec.verb);
-    expect(backward).toEqual(["hold", "rollback"]);
+    expect(backward).toEqual(["hold", "rollback", "page", "ack", "escalate", "resolve"]);
     const read = VERBS.filter((spec) => spec.direction === "read").map((spec) => spec.verb);
-    expect(read).toEqual(["list", "status", "plan", "evidence", "history", "help", "list", "whoami"]);
+    const rollouts = ["list", "status", "plan", "evidence", "history", "help", "list", "whoami"];
+    expect(read).toEqual([...rollouts, "who", "list", "list", "next", "missed", "now", "history"]);
   });
 });

@@ -232,12 +232,12 @@ describe("mistakes in a flags file", () => {
     [
       "a reserved name",
       withFlag("all", { key: "ALL" }),
-      ['flags.all: expected a name of lower-case letters, digits and dashes, found "all"'],
+      ['flags.all: expected a name that is not a reserved word, found "all"'],
     ],
     [
       "a name of the prototype",
       withFlag("constructor", { key: "X" }),
-      ['flags.constructor: expected a name of lower-case letters, digits and dashes, found "constructor"'],
+      ['flags.constructor: expected a name that is not a reserved word, found "constructor"'],
     ],
     [
       "a key of the prototype",
@@ -302,8 +302,12 @@ describe("mistakes in a flags file", () => {
     ],
     [
       "an unknown kind",
-      withGuard({ kind: "trend", query: "x" }),
-      [expect.stringMatching(/^guards\.failures\.kind: expected guard kind threshold, alive or expect/)],
+      withGuard({ kind: "ratio", query: "x" }),
+      [
+        expect.stringMatching(
+          /^guards\.failures\.kind: expected guard kind threshold, alive, expect or trend/,
+        ),
+      ],
     ],
     [
       "an unknown key",

@@ -2,10 +2,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { judge, longestGapMs } from "../../src/core/analysis.ts";
+import type { TrendFigures } from "../../src/core/guards/trend.ts";
 import type { Measurement } from "../../src/core/measurement.ts";
 import type { Guard } from "../../src/core/plan.ts";
 import { type Judgement, unjudged } from "../../src/core/verdict.ts";
-import { alive, failures, hits } from "../support/plans.ts";
+import { alive, failures, hits, memory } from "../support/plans.ts";
 
 const GAP_MS = 25_000;
 
@@ -244,6 +245,53 @@ describe("expect", () => {
   it("missing data does not unmeet it, and a new epoch asks anew", () => {
     expect(end(guard, ".?").met).toBe(true);
     expect(unjudged(50_000).met).toBe(false);
+  });
+});
+
+describe("trend", () => {
+  const figures = (fires: boolean): Measurement & { readonly trend: TrendFigures } => ({
+    kind: "value",
+    at: 1,
+    value: 900 * 1024 ** 2,
+    trend: {
+      kind: "trend",
+      perHour: 62 * 1024 ** 2,
+      lowerPerHour: fires ? 40 * 1024 ** 2 : 10,
+      upperPerHour: 80 * 1024 ** 2,
+      level: 900 * 1024 ** 2,
+      hoursLeft: 2,
+      fires,
+      blocks: 18,
+    },
+  });
+
+  it("fires at once or not at all, and says slope, time left and limit", () => {
+    const after = judge(memory(), unjudged(0), figures(true), GAP_MS);
+    expect(after).toMatchObject({
+      verdict: "breach",
+      reason: "over_limit",
+      detail: "+62 MiB/h, limit in 2 h: reaches 1 GiB within 4 h",
+      value: 900 * 1024 ** 2,
+      badSince: 1,
+    });
+    expect(judge(memory(), after, { ...figures(false), at: 2 }, GAP_MS)).toMatchObject({
+      verdict: "pass",
+      reason: undefined,
+      detail: undefined,
+      badSince: undefined,
+    });
+  });
+
+  it("a value without a trend is none", () => {
+    const bare: Measurement = { kind: "value", at: 1, value: 2 * 1024 ** 3 };
+    expect(judge(memory(), unjudged(0), bare, GAP_MS).verdict).toBe("pass");
+  });
+
+  it.each([
+    ["?", "n"],
+    ["!", "d"],
+  ])("%s is %s", (signs, expected) => {
+    expect(verdicts(memory(), signs)).toBe(expected);
   });
 });
 

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Flip, Recorded, RolloutEvent } from "../../src/core/event.ts";
 import type { Measurement } from "../../src/core/measurement.ts";
-import { flagsOfStage, type Guard, type Plan } from "../../src/core/plan.ts";
+import { flagsOfStage, type Guard, isWaitedFor, type Plan } from "../../src/core/plan.ts";
 import { desired } from "../../src/core/rollout/desired.ts";
 import { evolve } from "../../src/core/rollout/evolve.ts";
 import { guardsBefore } from "../../src/core/rollout/forward.ts";
@@ -143,7 +143,8 @@ function soakIsCovered({ plan, after, recorded }: Step, passes: ReadonlyMap<stri
   const since = after.stages[event.stage]?.enabledAt ?? Number.POSITIVE_INFINITY;
   let common: readonly Span[] = [[since, Number.POSITIVE_INFINITY]];
   for (const guard of watchedGuards(plan, after))
-    if (guard.kind !== "expect") common = intersect(common, passes.get(guard.name) ?? []);
+    if (guard.kind !== "expect" && isWaitedFor(guard))
+      common = intersect(common, passes.get(guard.name) ?? []);
   const covered = common.reduce((sum, [from, to]) => sum + to - from, 0);
   if (event.soakedMs > covered + 1)
     broken("soak", `${event.soakedMs} ms counted, ${covered} ms covered by passes`);

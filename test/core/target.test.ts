@@ -70,6 +70,8 @@ function shown(text: string, all: Known): string {
       return `start ${found.rollout}${found.stage === undefined ? "" : ` ${found.stage}`}${found.delayMs === 0 ? "" : ` in ${found.delayMs / MINUTE} min`}`;
     case "show":
       return `show ${found.what}${found.run === undefined ? "" : ` run ${found.run}`}${found.rollout === undefined ? "" : ` rollout ${found.rollout}`}`;
+    case "desk":
+      return `desk ${found.noun}`;
     case "settled":
       return `settled ${found.run}: ${found.note}`;
     case "ask": {

@@ -1,8 +1,10 @@
 /** Drives the pure core through virtual time: a flag store, a service and guards that do as the test says, every promise checked at each commit. */
+import type { AlertView } from "../../src/core/alerts/view.ts";
 import { judge, longestGapMs } from "../../src/core/analysis.ts";
 import type { Actor, Recorded, RolloutEvent } from "../../src/core/event.ts";
 import { decideStart } from "../../src/core/gate.ts";
-import type { Measurement, NoEvidenceReason } from "../../src/core/measurement.ts";
+import type { TrendFigures } from "../../src/core/guards/trend.ts";
+import type { NoEvidenceReason } from "../../src/core/measurement.ts";
 import type { Guard, Plan } from "../../src/core/plan.ts";
 import type { Ask, Asker, Outcome } from "../../src/core/rollout/ask.ts";
 import { desired, neededWrites, type Reading, type ServiceView } from "../../src/core/rollout/desired.ts";
@@ -15,6 +17,7 @@ import { type World, watchedGuards } from "../../src/core/rollout/world.ts";
 import { OFF, type Setting, sameSetting, toWire } from "../../src/core/setting.ts";
 import type { Run } from "../../src/core/target.ts";
 import { MINUTE, type Now, SECOND } from "../../src/core/time.ts";
+import type { Measured } from "../../src/core/trend.ts";
 import { type Judgement, unjudged } from "../../src/core/verdict.ts";
 import { ANA, operator } from "../support/plans.ts";
 import { createPromises } from "./promises.ts";
@@ -43,6 +46,8 @@ export class Walk {
   readonly deaf = new Set<string>();
   /** Whether the service's own view follows the store. */
   view: "follows" | "silent" | "stuck" = "follows";
+  /** What is known of alerts; undefined: nobody listens for any. */
+  alerts: AlertView | undefined;
   steady = 1_000 * MINUTE;
   wall = MONDAY;
   #state: State | undefined;
@@ -79,6 +84,7 @@ export class Walk {
       since: 1_000 * MINUTE,
       ...(this.#readAt === undefined ? {} : { readAt: this.#readAt }),
       ...(this.shop.reads ? {} : { storeFault: "connection refused" }),
+      ...(this.alerts === undefined ? {} : { alerts: this.alerts }),
     };
   }
 
@@ -212,7 +218,7 @@ export class Walk {
     const known = this.#judgements[guard.name];
     const before = known === undefined || known.epoch !== epoch ? unjudged(epoch) : known;
     const gapMs = longestGapMs(guard, this.plan.queryTimeoutMs);
-    const measured = measurement(says, this.steady);
+    const measured = measurement(says, this.steady, guard);
     const after = judge(guard, before, measured, gapMs);
     this.#judgements = { ...this.#judgements, [guard.name]: after };
     this.#promises.onMeasured(guard, measured, before, after, gapMs);
@@ -278,17 +284,38 @@ export class Walk {
 /** A value that the guard passes. */
 export function good(guard: Guard): number {
   if (guard.kind === "alive") return 1;
+  if (guard.kind === "trend") return guard.limit / 2;
   return guard.min ?? 0;
 }
 
 /** A value that the guard counts as bad. */
 export function bad(guard: Guard): number {
   if (guard.kind === "alive") return 0;
+  if (guard.kind === "trend") return guard.limit * 0.9;
   return guard.max !== undefined ? guard.max * 4 + 1 : (guard.min ?? 0) / 2 - 1;
 }
 
-export function measurement(says: Exclude<Says, "silent">, at: number): Measurement {
-  if (typeof says === "number") return { kind: "value", at, value: says };
+/** What is measured; the level of a trend above three quarters of its limit rises by a quarter of the limit an hour, one below is flat. */
+export function measurement(says: Exclude<Says, "silent">, at: number, guard?: Guard): Measured {
+  if (typeof says === "number") {
+    const value: Measured = { kind: "value", at, value: says };
+    return guard?.kind === "trend" ? { ...value, trend: figuresAt(says, guard.limit) } : value;
+  }
   if (says === "down") return { kind: "provider_down", at, reason: "refused", detail: "connection refused" };
   return { kind: "no_evidence", at, reason: says, detail: `no evidence: ${says}` };
+}
+
+function figuresAt(level: number, limit: number): TrendFigures {
+  const fires = level > 0.75 * limit;
+  const perHour = fires ? limit / 4 : 0;
+  return {
+    kind: "trend",
+    perHour,
+    lowerPerHour: perHour,
+    upperPerHour: perHour,
+    level,
+    hoursLeft: fires ? (limit - level) / perHour : undefined,
+    fires,
+    blocks: 18,
+  };
 }

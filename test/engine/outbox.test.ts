@@ -175,7 +175,7 @@ describe("a limit or a failure in one channel", () => {
 
 describe("a channel that Belay is not in", () => {
   const outOf = (until: number) => (item: OutboxItem, _how: string, at: number) =>
-    item.body.kind !== "answer" && item.body.channel === "#ops" && at < until
+    "channel" in item.body && item.body.channel === "#ops" && at < until
       ? { error: FAULTS.notInChannel }
       : undefined;
 

@@ -1,5 +1,7 @@
 /** A journal in memory that survives crashes, with the same promises as the real one: compare-and-set, claims, one outbox entry per key. */
+import type { IncomingAlert } from "../../src/core/alerts/incoming.ts";
 import type { Recorded } from "../../src/core/event.ts";
+import type { AlertJournal } from "../../src/engine/alert-store.ts";
 import type {
   Commit,
   CommitResult,
@@ -12,6 +14,12 @@ import type {
   StoredRun,
 } from "../../src/engine/ports.ts";
 
+interface StoredAlert {
+  readonly alert: IncomingAlert;
+  readonly wall: number;
+  judged: boolean;
+}
+
 /** Everything that is on disk; it outlives the journals that are opened on it. */
 export interface Disk {
   readonly runs: Map<string, StoredRun>;
@@ -22,6 +30,7 @@ export interface Disk {
   readonly refs: Map<string, MessageRef>;
   readonly meta: Map<string, string>;
   readonly evidence: Map<string, EvidenceRow>;
+  readonly alerts: Map<string, StoredAlert>;
   runCount: number;
   itemCount: number;
 }
@@ -37,8 +46,39 @@ export function createDisk(): Disk {
     refs: new Map(),
     meta: new Map(),
     evidence: new Map(),
+    alerts: new Map(),
     runCount: 0,
     itemCount: 0,
+  };
+}
+
+/** What the journal on a disk remembers of alerts. */
+export function alertJournalOn(
+  disk: Disk,
+  effect: <T>(name: string, transaction: () => T) => Promise<T>,
+): AlertJournal {
+  return {
+    takeAlerts: (alerts, wall) =>
+      effect("takeAlerts", () => {
+        const fresh = alerts.filter(({ key }) => !disk.alerts.has(key));
+        for (const alert of fresh) disk.alerts.set(alert.key, { alert, wall, judged: false });
+        return fresh.map(({ key }) => key);
+      }),
+    unjudgedAlerts: () =>
+      effect("unjudgedAlerts", () =>
+        [...disk.alerts.values()].filter((one) => !one.judged).map((one) => one.alert),
+      ),
+    judgedAlerts: (keys) =>
+      effect("judgedAlerts", () => {
+        for (const key of keys) {
+          const known = disk.alerts.get(key);
+          if (known !== undefined) known.judged = true;
+        }
+      }),
+    knownAlertKeys: (sinceWall) =>
+      effect("knownAlertKeys", () =>
+        [...disk.alerts].filter(([, one]) => one.wall >= sinceWall).map(([key]) => key),
+      ),
   };
 }
 

@@ -140,6 +140,42 @@ export const BUGS: readonly Bug[] = [
     find: "if (bad >= guard.breach.k) {",
     replace: "if (bad > guard.breach.n) {",
   },
+  {
+    name: "an alert from before the flip counts",
+    file: "src/core/rollout/on-alert.ts",
+    find: "if (firing.startsAt <= flippedWall)",
+    replace: "if (firing.startsAt < 0)",
+  },
+  {
+    name: "an alert from before the end of a look counts after it",
+    file: "src/core/rollout/on-alert.ts",
+    find: "if (settledWall !== undefined && firing.startsAt <= settledWall)",
+    replace: "if (settledWall !== undefined && firing.startsAt < 0)",
+  },
+  {
+    name: "an alert of another service counts",
+    file: "src/core/alerts/matcher.ts",
+    find: 'labelOf(alert, "service") === plan.service &&',
+    replace: 'labelOf(alert, "service") !== undefined &&',
+  },
+  {
+    name: "a storm is not seen",
+    file: "src/core/alerts/storm.ts",
+    find: "if (known === undefined && recent.length === 0)",
+    replace: "if (known === undefined)",
+  },
+  {
+    name: "alerts change nothing",
+    file: "src/core/rollout/tick.ts",
+    find: "events = onAlerts(plan, state, world, now);",
+    replace: "",
+  },
+  {
+    name: "what was stored is not judged anew after a restart or a repeat",
+    file: "src/engine/alerts.ts",
+    find: "const concerned = live.filter(({ plan }) => concerns(plan, alert));",
+    replace: "const concerned = isFirst ? [] : live.filter(({ plan }) => concerns(plan, alert) && false);",
+  },
 ];
 
 function option(name: string, otherwise: number): number {

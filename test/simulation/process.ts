@@ -1,6 +1,8 @@
 /** One process of Belay, from its start to its death: the real engine, whose every port call may be the one at which it dies. */
+import type { IncomingAlert } from "../../src/core/alerts/incoming.ts";
 import type { Recorded } from "../../src/core/event.ts";
 import type { State } from "../../src/core/rollout/state.ts";
+import { Alerts } from "../../src/engine/alerts.ts";
 import { type Accepted, Engine } from "../../src/engine/engine.ts";
 import {
   type Clock,
@@ -13,7 +15,7 @@ import {
 } from "../../src/engine/ports.ts";
 import { Caller, never } from "./calls.ts";
 import type { Channel } from "./chat.ts";
-import { type Disk, journalOn } from "./journal.ts";
+import { alertJournalOn, type Disk, journalOn } from "./journal.ts";
 import type { Outside } from "./outside/outside.ts";
 import { type Death, isWithin, type Scenario } from "./scenario.ts";
 import type { Random, Timeline } from "./timeline.ts";
@@ -47,6 +49,7 @@ export class Process {
   readonly #death: Death | undefined;
   readonly #hooks: Hooks;
   readonly #engine: Engine;
+  readonly #alerts: Alerts | undefined;
   #isAlive = true;
   #isReady = false;
   #calls = 0;
@@ -57,6 +60,7 @@ export class Process {
     this.#death = death;
     this.#hooks = hooks;
     this.#engine = this.#createEngine();
+    this.#alerts = world.scenario.alerts === undefined ? undefined : this.#createAlerts();
   }
 
   get isAlive(): boolean {
@@ -76,7 +80,8 @@ export class Process {
   /** Starts the engine; one that cannot start takes the process with it. */
   start(): void {
     this.#engine.start().then(
-      () => {
+      async () => {
+        await this.#alerts?.start();
         this.#isReady = true;
       },
       (error: unknown) => {
@@ -89,6 +94,11 @@ export class Process {
 
   submit(command: Omit<Intake, "at" | "wall">): Promise<Accepted> {
     return this.#engine.submit(command);
+  }
+
+  /** Alerts come in; resolves when they are stored. */
+  take(alerts: readonly IncomingAlert[]): Promise<void> {
+    return this.#whileAlive(this.#alerts?.take(alerts) ?? Promise.resolve());
   }
 
   /** Ends it for good, without a word: the run is over. */
@@ -148,9 +158,28 @@ export class Process {
         groups: actor.kind === "person" && actor.id !== "kim" ? ["approvers"] : [],
       }),
       defaultChannel: undefined,
+      alertsOf: (plan) => this.#alerts?.forRun(plan),
       refreshMs: 30_000,
       zone: "UTC",
       onEvents: this.#hooks.onEvents,
+    });
+  }
+
+  #createAlerts(): Alerts {
+    const { disk, outside, timeline, trace } = this.#world;
+    const caller = new Caller(timeline, () => this.#isAlive);
+    const journaled = <T>(name: string, transaction: () => T): Promise<T> =>
+      this.#call(() => this.#transact(name, transaction), true);
+    return new Alerts({
+      clock: this.#clock(),
+      log: this.#log(),
+      journal: { ...journalOn(disk, journaled), ...alertJournalOn(disk, journaled) },
+      runs: () => this.#engine.plansAndStates(),
+      judge: () => this.#engine.judgeNow(),
+      connect: () => ({
+        firing: () => this.#call(async () => (await outside.alertmanager?.asked(caller)) ?? []),
+      }),
+      page: ({ key, summary }) => trace.note(`PAGE ${key} ${summary}`),
     });
   }
 

@@ -66,6 +66,7 @@ class Run {
   async play(): Promise<Outcome> {
     const { timeline } = this.#world;
     this.#people.plan();
+    this.#world.outside.alertmanager?.plan((alerts) => this.#living()?.take(alerts));
     timeline.after(0, () => this.#second());
     this.#boot();
     await timeline.run(this.#scenario.endAt, () => this.#watch.hasSeenEnough());
@@ -89,6 +90,7 @@ class Run {
       onEvents: (state, events) => this.#onEvents(state, events),
     });
     this.#processes.push(process);
+    this.#world.outside.alertmanager?.onBoot();
     trace.note(`BOOT ${this.#processes.length}`);
     process.start();
   }
@@ -98,6 +100,7 @@ class Run {
       this.#world.trace.note(`${state.run}#${seq} ${event.kind} ${JSON.stringify(event)}`);
     this.#watch.onEvents(state, events);
     this.#people.onEvents(state, events);
+    this.#world.outside.alertmanager?.onEvents(events);
   }
 
   #second(): void {

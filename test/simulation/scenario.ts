@@ -1,6 +1,7 @@
 /** What one simulated run is about: the plan, the truth about the service, the faults and what people do; all drawn from one seed. */
 import type { Guard, Plan, Stage } from "../../src/core/plan.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
+import { type AlertPlay, alertsFrom, listening } from "./alert-play.ts";
 import { createRandom, type Random } from "./timeline.ts";
 
 export type Lie = "down" | "timeout" | "nan" | "empty" | "stale" | "many" | "html" | "partial" | "limited";
@@ -51,6 +52,8 @@ export interface Scenario {
   /** How each process dies, in their order; those after the last one live on. */
   readonly crashes: readonly Death[];
   readonly deeds: readonly Deed[];
+  /** What alerting does; undefined: nobody listens for alerts. */
+  readonly alerts?: AlertPlay;
   /** From here on nothing new goes wrong, so that everything can be expected to end well, ms. */
   readonly calmAt: number;
   readonly endAt: number;
@@ -215,8 +218,10 @@ function deedsFrom(random: Random, plan: Plan, calmAt: number): readonly Deed[] 
 /** The scenario of a seed; the same seed always gives the same one. */
 export function scenarioOf(seed: number): Scenario {
   const random = createRandom(seed);
-  const plan = planFrom(random);
+  const planned = planFrom(random);
   const calmAt = 420_000;
+  const alerts = alertsFrom(seed, calmAt);
+  const plan = alerts === undefined ? planned : listening(planned, alerts);
   const culprit = random.chance(0.6)
     ? {
         culprit: {
@@ -263,6 +268,7 @@ export function scenarioOf(seed: number): Scenario {
         }))
       : [],
     deeds: deedsFrom(random, plan, calmAt),
+    ...(alerts === undefined ? {} : { alerts }),
     calmAt,
     endAt: 840_000,
   };

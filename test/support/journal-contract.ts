@@ -4,15 +4,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect } from "vitest";
 import { openSqliteJournal } from "../../src/adapters/journal/sqlite.ts";
-import type { Actor, Recorded, RolloutEvent } from "../../src/core/event.ts";
+import type { IncomingAlert } from "../../src/core/alerts/incoming.ts";
+import type { Actor, Recorded, RecordedOf, RolloutEvent } from "../../src/core/event.ts";
+import { evolveIncident, type IncidentEvent } from "../../src/core/oncall/incident.ts";
+import type { PageRequest } from "../../src/core/oncall/page.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import { evolve } from "../../src/core/rollout/evolve.ts";
 import type { State } from "../../src/core/rollout/state.ts";
+import { evolveJob, type JobEvent } from "../../src/core/watch/job.ts";
+import { newProbe, type ProbeEvent } from "../../src/core/watch/probe.ts";
 import type { Commit, Intake, Journal, OutboxDraft } from "../../src/engine/ports.ts";
+import type { SubjectCommit, SubjectJournal, SubjectKind, Subjects } from "../../src/engine/watch-ports.ts";
 
 /** A journal while it is open. */
 export interface OpenJournal {
-  readonly journal: Journal;
+  readonly journal: Journal & SubjectJournal;
   /** Lets go of the store, as a Belay that stops does. */
   close(): Promise<void>;
   /** Expects what must hold of the stored data beyond the port, such as an unbroken hash chain. */
@@ -54,7 +60,7 @@ export const JOURNALS: readonly JournalDriver[] = [SQLITE];
 
 /** What a test of the contract works with. */
 export interface Bench {
-  journal(): Journal;
+  journal(): Journal & SubjectJournal;
   /** Stops and starts: what is not durable is gone afterwards. */
   reopen(): Promise<void>;
 }
@@ -254,5 +260,104 @@ export function answerDraft(key: string, text: string): OutboxDraft {
     lane: "answer",
     body: { kind: "answer", replyTo: { kind: "none" }, answer },
     wall: 5,
+  };
+}
+
+/** A subject as it grows: each step counts its revision on and gives the commit that records its events. */
+export interface SubjectStory<K extends SubjectKind> {
+  state(): Subjects[K]["state"];
+  events(): readonly RecordedOf<Subjects[K]["event"]>[];
+  next(
+    events: readonly Subjects[K]["event"][],
+    more?: Partial<Pick<SubjectCommit<K>, "open" | "fires" | "outbox" | "intakes">>,
+  ): SubjectCommit<K>;
+}
+
+/** Where the time of subjects begins, wall ms; it goes on by 100 ms with each event. */
+export const SUBJECT_WALL = 1_770_000_000_000;
+
+function subjectStory<K extends SubjectKind>(
+  kind: K,
+  id: string,
+  stateAt: (revision: number) => Subjects[K]["state"],
+): SubjectStory<K> {
+  const told: RecordedOf<Subjects[K]["event"]>[] = [];
+  return {
+    state: () => stateAt(told.length),
+    events: () => told,
+    next(events, more = {}) {
+      const expected = told.length;
+      const recorded = events.map((event, index) => {
+        const seq = expected + 1 + index;
+        return { seq, at: 2_000.5 + seq * 100, wall: SUBJECT_WALL + seq * 100, event };
+      });
+      told.push(...recorded);
+      return {
+        kind,
+        id,
+        expected,
+        events: recorded,
+        state: stateAt(told.length),
+        open: true,
+        outbox: [],
+        intakes: [],
+        ...more,
+      };
+    },
+  };
+}
+
+export function jobStory(id: string): SubjectStory<"job"> {
+  const added = { kind: "added" as const, job: id, upTo: SUBJECT_WALL };
+  const begun = evolveJob(undefined, { seq: 1, at: 2_000.5, wall: SUBJECT_WALL, event: added });
+  return subjectStory("job", id, (revision) => ({ ...begun, revision }));
+}
+
+export function probeStory(id: string): SubjectStory<"probe"> {
+  const begun = newProbe(id, 2_000.5);
+  return subjectStory("probe", id, (revision) => ({ ...begun, revision }));
+}
+
+/** `id` is the key of its page. */
+export function incidentStory(id: string): SubjectStory<"incident"> {
+  const event = { ...TRIGGERED, page: { ...PAGE, key: id } };
+  const begun = evolveIncident(undefined, { seq: 1, at: 2_000.5, wall: SUBJECT_WALL, event });
+  return subjectStory("incident", id, (revision) => ({ ...begun, revision }));
+}
+
+export const PAGE: PageRequest = {
+  key: "probe:bots/api",
+  severity: "P1",
+  summary: 'bots/api fails: "no answer"\nLook at \u{1F9D7} the log.',
+  service: "bots",
+  environment: "production",
+  source: "probe",
+  wall: SUBJECT_WALL,
+};
+export const PAUSED: JobEvent = { kind: "paused", by: ANA, because: 'an "odd"\nday \u{1F9D7}' };
+export const JOB_RESUMED: JobEvent = { kind: "resumed", by: ANA };
+export const MUTED: ProbeEvent = { kind: "muted", until: 3_602_000.5, by: ANA };
+export const UNMUTED: ProbeEvent = { kind: "unmuted", by: ANA };
+export const TRIGGERED: Extract<IncidentEvent, { kind: "triggered" }> = {
+  kind: "triggered",
+  name: "i-7Q2",
+  page: PAGE,
+  ackWithinMs: 300_000,
+};
+export const ACCEPTED: IncidentEvent = { kind: "accepted", action: "trigger" };
+
+export function pageDraft(key = `page:${PAGE.key}`): OutboxDraft {
+  return { run: undefined, key, lane: "page", body: { kind: "page", page: PAGE }, wall: SUBJECT_WALL };
+}
+
+/** A firing; `detail` makes two bodies under one key differ. */
+export function firing(fingerprint: string, startsAt = SUBJECT_WALL, detail = "5 %"): IncomingAlert {
+  return {
+    key: `${fingerprint}@${startsAt}`,
+    fingerprint,
+    status: "firing",
+    startsAt,
+    labels: { alertname: "HighErrorRate", service: "ingestion", environment: "production" },
+    annotations: { summary: `errors at ${detail}` },
   };
 }

@@ -10,10 +10,11 @@ import type {
   Stage,
   Substage,
   ThresholdGuard,
+  TrendGuard,
 } from "../../src/core/plan.ts";
 import type { Asker } from "../../src/core/rollout/ask.ts";
 import { OFF, ON, percentSetting, type Setting } from "../../src/core/setting.ts";
-import { MINUTE, SECOND } from "../../src/core/time.ts";
+import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 
 /** A person in the chat. */
 export function person(id: string): Actor {
@@ -103,6 +104,24 @@ export function hits(extra: Partial<ExpectGuard> = {}): ExpectGuard {
     min: 0.2,
     unit: "percent",
     withinMs: 5 * MINUTE,
+    ...extra,
+  };
+}
+
+/** Memory that must not reach 1 GiB within four hours, asked every ten minutes; pages. */
+export function memory(extra: Partial<TrendGuard> = {}): TrendGuard {
+  return {
+    kind: "trend",
+    name: "memory",
+    query: "memory",
+    freshness: "fresh(memory)",
+    intervalMs: 10 * MINUTE,
+    windowMs: 0,
+    breach: { k: 1, n: 1 },
+    consequence: "page",
+    limit: 1024 ** 3,
+    unit: "bytes",
+    horizonMs: 4 * HOUR,
     ...extra,
   };
 }

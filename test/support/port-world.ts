@@ -158,6 +158,8 @@ export class Channel {
 function textOf({ body }: OutboxItem, view: RunView | undefined): string {
   if (body.kind === "note") return body.text;
   if (body.kind === "answer") return body.answer.text;
+  if (body.kind === "post") return body.post.summary;
+  if (body.kind === "page" || body.kind === "change") return body.kind;
   if (view === undefined) return "(no view)";
   if (body.kind === "card") return cardOf(view).status;
   const alert = alertOf(view, body.about, body.seq);

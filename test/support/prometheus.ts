@@ -20,10 +20,20 @@ export interface PrometheusTarget {
   readonly addresses: readonly string[];
 }
 
+/** An alert that fires as soon as its expression has a value. */
+export interface AlertRule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
 export interface PrometheusSettings {
   readonly targets: readonly PrometheusTarget[];
   /** Scrape and rule interval, ms. */
   readonly scrapeMs: number;
+  /** Rules, and the Alertmanagers (`127.0.0.1:1234`) that hear of what fires; none when not given. */
+  readonly alerting?: { readonly rules: readonly AlertRule[]; readonly alertmanagers: readonly string[] };
   /** Folder for configuration and data; a temporary one, removed at the end, when not given. */
   readonly dir?: string | undefined;
   /** A free one when not given. */
@@ -51,6 +61,8 @@ export interface RunningPrometheus {
 export async function startPrometheus(settings: PrometheusSettings): Promise<RunningPrometheus> {
   const dir = settings.dir ?? (await mkdtemp(join(tmpdir(), "belay-prometheus-")));
   await writeFile(join(dir, "prometheus.json"), JSON.stringify(configuration(settings)));
+  const rules = { groups: [{ name: "rules", rules: settings.alerting?.rules ?? [] }] };
+  await writeFile(join(dir, "rules.json"), JSON.stringify(rules));
   let running: { readonly child: ChildProcess; readonly port: number };
   try {
     running = await startOnFreePort(dir, settings.port);
@@ -84,6 +96,14 @@ function configuration(settings: PrometheusSettings): unknown {
   const interval = `${settings.scrapeMs}ms`;
   return {
     global: { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: interval },
+    rule_files: ["rules.json"],
+    ...(settings.alerting === undefined
+      ? {}
+      : {
+          alerting: {
+            alertmanagers: [{ static_configs: [{ targets: settings.alerting.alertmanagers }] }],
+          },
+        }),
     scrape_configs: settings.targets.map(({ job, addresses }) => ({
       job_name: job,
       static_configs: [{ targets: addresses }],
@@ -125,6 +145,7 @@ function launch(dir: string, port: number): { readonly child: ChildProcess; word
       `--config.file=${join(dir, "prometheus.json")}`,
       `--storage.tsdb.path=${join(dir, "tsdb")}`,
       `--web.listen-address=127.0.0.1:${port}`,
+      "--rules.alert.resend-delay=1s",
       "--log.level=warn",
     ],
     { stdio: ["ignore", "ignore", "pipe"] },

@@ -7,7 +7,10 @@ type Path = readonly (string | number)[];
 
 /** Keys of a flag in a flags file whose values are written to the flag store as they are. */
 const FLAG_LITERALS = ["on", "off", "safe", "pinned"];
-const QUERIES = ["query", "total", "up"];
+const QUERIES: Readonly<Record<string, readonly string[]>> = {
+  guards: ["query", "total", "up"],
+  probes: ["promql"],
+};
 
 /** Settings such as `1.0` or `True`, which YAML reads as a number or a truth value and which would reach the service as `1` or `true`. */
 export function inexactLiterals(yaml: YamlFile): readonly Mistake[] {
@@ -42,19 +45,21 @@ function stageLiterals(data: unknown): readonly Literal[] {
   ]);
 }
 
-/** Faults of the queries in a flags file that is not read further because of its shape. */
+/** Faults of the queries in a flags file or a watch that is not read further because of its shape. */
 export function queryMistakes(data: unknown): readonly Mistake[] {
-  return entries(at(data, "guards")).flatMap(([guard, entry]) =>
-    QUERIES.flatMap((key): Mistake[] => {
-      const query = at(entry, key);
-      if (typeof query !== "string" || query === "") return [];
-      return inspect(query).faults.map(({ message, offset }) => ({
-        path: ["guards", guard, key],
-        message,
-        offset,
-        level: "error",
-      }));
-    }),
+  return Object.entries(QUERIES).flatMap(([part, keys]) =>
+    entries(at(data, part)).flatMap(([name, entry]) =>
+      keys.flatMap((key): Mistake[] => {
+        const query = at(entry, key);
+        if (typeof query !== "string" || query === "") return [];
+        return inspect(query).faults.map(({ message, offset }) => ({
+          path: [part, name, key],
+          message,
+          offset,
+          level: "error",
+        }));
+      }),
+    ),
   );
 }
 

@@ -1,6 +1,7 @@
-/** Lays a demo's or a staging's provider, view, Prometheus, polls and windows over a flags file. */
-import type { FlagsFile, GuardEntry, Overlay } from "../../core/files/flags-file.ts";
+/** Lays a demo's or a staging's provider, view, Prometheus, Alertmanager, polls and windows over a flags file. */
+import type { FlagsFile, GuardEntry } from "../../core/files/flags-file.ts";
 import type { Inspect } from "../../core/files/guard-entry.ts";
+import type { Overlay } from "../../core/files/overlay-file.ts";
 import { inspect, rewriteWindows } from "./promql.ts";
 
 /** A flags file under an overlay. `inspect` gives the facts of the changed queries with the faults, and their places, of the written ones. */
@@ -11,13 +12,8 @@ export interface Overlaid {
 
 /** What the overlay does not name stays as the file has it. */
 export function withOverlay(file: FlagsFile, overlay: Overlay): Overlaid {
-  const { environment, provider, view, prometheus, interval, window } = overlay;
-  const written = new Map<string, string>();
-  const rewrite = (query: string): string => {
-    const changed = window === undefined ? query : rewriteWindows(query, window);
-    written.set(changed, query);
-    return changed;
-  };
+  const { environment, provider, view, prometheus, alertmanager, interval, window } = overlay;
+  const { rewrite, inspect } = rewriting(window);
   const guards = Object.entries(file.guards ?? {}).map(([name, guard]): [string, GuardEntry] => [
     name,
     withQueries(interval === undefined ? guard : { ...guard, interval }, rewrite),
@@ -29,7 +25,24 @@ export function withOverlay(file: FlagsFile, overlay: Overlay): Overlaid {
       ...(provider === undefined ? {} : { provider }),
       ...(view === undefined ? {} : { view }),
       ...(prometheus === undefined ? {} : { prometheus }),
+      ...(alertmanager === undefined ? {} : { alertmanager }),
       ...(file.guards === undefined ? {} : { guards: Object.fromEntries(guards) }),
+    },
+    inspect,
+  };
+}
+
+/** Sets the windows of queries to `windowMs` (ms; undefined leaves them), and inspects what comes of it with the faults of what was written. */
+export function rewriting(windowMs: number | undefined): {
+  readonly rewrite: (query: string) => string;
+  readonly inspect: Inspect;
+} {
+  const written = new Map<string, string>();
+  return {
+    rewrite: (query) => {
+      const changed = windowMs === undefined ? query : rewriteWindows(query, windowMs);
+      written.set(changed, query);
+      return changed;
     },
     inspect: (query) => ({ ...inspect(query), faults: inspect(written.get(query) ?? query).faults }),
   };
@@ -46,6 +59,7 @@ function withQueries(guard: GuardEntry, rewrite: (query: string) => string): Gua
         ...(guard.total === undefined ? {} : { total: rewrite(guard.total) }),
       };
     case "expect":
+    case "trend":
       return { ...guard, query: rewrite(guard.query) };
   }
 }

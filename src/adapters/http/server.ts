@@ -1,5 +1,4 @@
 /** Belay's own HTTP: commands by unix socket or by loopback and token, OFREP for services, its metrics and its health. */
-import { createHash, timingSafeEqual } from "node:crypto";
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -10,6 +9,7 @@ import { z } from "zod";
 import type { Recorded } from "../../core/event.ts";
 import type { State } from "../../core/rollout/state.ts";
 import type { CommandAnswer, Log } from "../../engine/ports.ts";
+import { isBearer } from "./bearer.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
 /** A request that is not here by then is given up. */
@@ -46,7 +46,7 @@ export interface HttpServer {
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const local = createServer(getRequestListener(appOf(options, () => true).fetch));
   const loopback = createServer(
-    getRequestListener(appOf(options, (header) => isToken(header, options.token)).fetch),
+    getRequestListener(appOf(options, (header) => isBearer(header, options.token)).fetch),
   );
   for (const server of [local, loopback]) server.requestTimeout = REQUEST_TIMEOUT_MS;
   rmSync(options.socketPath, { force: true });
@@ -89,13 +89,6 @@ function close(server: Server): Promise<void> {
 function portOf(server: Server): number {
   const address: AddressInfo | string | null = server.address();
   return typeof address === "object" && address !== null ? address.port : 0;
-}
-
-/** Compares digests, so that neither the time nor the length tells anything. */
-function isToken(header: string | undefined, token: string | undefined): boolean {
-  if (token === undefined || header === undefined || !header.startsWith("Bearer ")) return false;
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(header.slice("Bearer ".length)), digest(token));
 }
 
 const commandSchema = z.strictObject({

@@ -1,11 +1,11 @@
-/** The hash chain over all events: appended to by each commit, and walked to find a row that was edited, dropped or moved. */
+/** The hash chain over all events: appended to by each commit, read by stream, and walked to find a row that was edited, dropped or moved. */
 import { createHash } from "node:crypto";
-import type { Recorded } from "../../core/event.ts";
+import type { RecordedOf } from "../../core/event.ts";
 import type { Statements } from "./connection.ts";
-import { numberOf, optionalNumberOf, type Row, textOf, unreadable } from "./rows.ts";
+import { numberOf, optionalNumberOf, type Row, recordedOf, textOf, unreadable } from "./rows.ts";
 import { GENESIS } from "./schema.ts";
 
-/** `row` counts from 1 over all events of all runs, in the order in which they were committed. */
+/** `row` counts from 1 over all events of all runs and subjects, in the order in which they were committed. */
 export type ChainCheck = { readonly ok: true } | { readonly ok: false; readonly row: number };
 
 /** The newest hash and how many events it covers; published elsewhere, it proves later that nothing before it was rewritten. */
@@ -20,8 +20,8 @@ export function chainHead(db: Statements): ChainHead {
   return { length: numberOf(row, "length"), head: textOf(row, "head") };
 }
 
-/** Appends events to the chain; inside the transaction of their commit. */
-export function appendEvents(db: Statements, run: string, events: readonly Recorded[]): void {
+/** Appends events of a run, or of a subject's stream, to the chain; inside the transaction of their commit. */
+export function appendEvents(db: Statements, run: string, events: readonly RecordedOf<unknown>[]): void {
   if (events.length === 0) return;
   let { length, head } = chainHead(db);
   for (const { seq, at, wall, was = null, event } of events) {
@@ -41,6 +41,13 @@ export function appendEvents(db: Statements, run: string, events: readonly Recor
     );
   }
   db.run("UPDATE chain SET length = ?, head = ?", length, head);
+}
+
+/** Events of a run or a subject's stream from number `fromSeq` on, that one included. */
+export function eventsOf<E>(db: Statements, run: string, fromSeq: number): readonly RecordedOf<E>[] {
+  return db
+    .all("SELECT seq, at, wall, was, event FROM events WHERE run = ? AND seq >= ? ORDER BY seq", run, fromSeq)
+    .map((row) => recordedOf<E>(row));
 }
 
 /** Walks the whole chain and names the first row that does not fit; a missing row is named by the place where it was. */

@@ -51,7 +51,7 @@ function itemOf(row: Row): OutboxItem {
 }
 
 function laneOf(text: string): Lane {
-  if (text === "urgent" || text === "answer" || text === "normal") return text;
+  if (text === "urgent" || text === "answer" || text === "normal" || text === "page") return text;
   throw unreadable(`"${text.slice(0, 40)}" is no lane`);
 }
 

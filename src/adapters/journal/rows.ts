@@ -1,13 +1,18 @@
 /** Reading the journal's rows: columns by type, and JSON that this journal wrote itself. */
+import type { RecordedOf } from "../../core/event.ts";
 import type { Plan } from "../../core/plan.ts";
 import type { State } from "../../core/rollout/state.ts";
 import { OutsideFault, type StoredRun } from "../../engine/ports.ts";
+import type { SubjectKind, Subjects } from "../../engine/watch-ports.ts";
 
 /** A row as node:sqlite gives it. */
 export type Row = Readonly<Record<string, unknown>>;
 
 /** The schema of `State` that this code reads. */
 const STATE_SCHEMA: State["schema"] = 1;
+
+/** The schema of every subject's state that this code reads. */
+const SUBJECT_SCHEMA: Subjects[SubjectKind]["state"]["schema"] = 1;
 
 export function textOf(row: Row, column: string): string {
   const value = row[column];
@@ -41,18 +46,37 @@ export function decode<T>(text: string): T {
   }
 }
 
+/** An event from the columns `seq`, `at`, `wall`, `was` and `event`. */
+export function recordedOf<E>(row: Row): RecordedOf<E> {
+  const was = optionalNumberOf(row, "was");
+  return {
+    seq: numberOf(row, "seq"),
+    at: numberOf(row, "at"),
+    wall: numberOf(row, "wall"),
+    event: decode<E>(textOf(row, "event")),
+    ...(was === undefined ? {} : { was }),
+  };
+}
+
 /** A run from the columns `id`, `state` and `body` (its plan). Throws an `OutsideFault` for a state written by a newer Belay. */
 export function storedRun(row: Row): StoredRun {
   const state = decode<State>(textOf(row, "state"));
-  const schema: unknown = state?.schema;
-  if (schema !== STATE_SCHEMA) {
-    const newer = typeof schema === "number" && schema > STATE_SCHEMA;
-    const why = newer ? "was written by a newer Belay" : "cannot be read";
-    throw unreadable(
-      `the state of run ${textOf(row, "id")} ${why} (its schema is ${String(schema)}, this one knows ${STATE_SCHEMA})`,
-    );
-  }
+  checkSchema(state?.schema, STATE_SCHEMA, `run ${textOf(row, "id")}`);
   return { plan: decode<Plan>(textOf(row, "body")), state };
+}
+
+/** A subject's state from the columns `id` and `state`. Throws an `OutsideFault` for one written by a newer Belay. */
+export function storedSubject<K extends SubjectKind>(kind: K, row: Row): Subjects[K]["state"] {
+  const state = decode<Subjects[K]["state"]>(textOf(row, "state"));
+  checkSchema(state?.schema, SUBJECT_SCHEMA, `${kind} ${textOf(row, "id")}`);
+  return state;
+}
+
+function checkSchema(schema: unknown, known: number, whose: string): void {
+  if (schema === known) return;
+  const newer = typeof schema === "number" && schema > known;
+  const why = newer ? "was written by a newer Belay" : "cannot be read";
+  throw unreadable(`the state of ${whose} ${why} (its schema is ${String(schema)}, this one knows ${known})`);
 }
 
 export function unreadable(why: string, cause?: unknown): OutsideFault {

@@ -10,9 +10,10 @@ export const GENESIS = "0".repeat(64);
 
 /**
  * Step n brings a file from version n to n + 1. A released step is never changed; a new one is added.
- * `events.pos` counts from 1 without gaps over all runs, which is what the hash chain runs along; `was` is set where an event had another number
- * before. `outbox.delivered` is the newest generation
- * that arrived, `tries` counts every try under the key, `attempts` those of the present generation.
+ * `events.pos` counts from 1 without gaps over all runs and subjects, which is what the hash chain runs along; `was` is set where an event had
+ * another number before; `run` holds the name of a run, or of a subject's stream: `incident:ID`, `probe:WATCH/PROBE`, `job:WATCH/JOB`.
+ * `outbox.delivered` is the newest generation that arrived, `tries` counts every try under the key, `attempts` those of the present generation.
+ * `alerts.seen_wall` is when a firing was last told, about; `checks.day` is the start of a day, and both are wall ms like `fires.instant`.
  */
 const STEPS: readonly string[] = [
   `
@@ -88,6 +89,61 @@ const STEPS: readonly string[] = [
     last REAL,
     verdicts TEXT NOT NULL,
     PRIMARY KEY (run, guard, minute)
+  ) STRICT, WITHOUT ROWID;
+  `,
+  // SQLite takes no constraint off a table: the events are copied, with their places and hashes, to one in which a stream need not be a run.
+  `
+  CREATE TABLE events_copy (
+    pos INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    at REAL NOT NULL,
+    wall REAL NOT NULL,
+    was INTEGER,
+    event TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    kind TEXT GENERATED ALWAYS AS (nullif(substr(run, 1, instr(run, ':') - 1), '')) VIRTUAL,
+    UNIQUE (run, seq)
+  ) STRICT;
+  INSERT INTO events_copy (pos, run, seq, at, wall, was, event, hash)
+    SELECT pos, run, seq, at, wall, was, event, hash FROM events ORDER BY pos;
+  DROP TABLE events;
+  ALTER TABLE events_copy RENAME TO events;
+  CREATE INDEX events_kind ON events (kind, wall) WHERE kind IS NOT NULL;
+
+  CREATE TABLE subjects (
+    ord INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    open INTEGER NOT NULL CHECK (open IN (0, 1)),
+    UNIQUE (kind, id)
+  ) STRICT;
+  CREATE INDEX subjects_open ON subjects (kind, ord) WHERE open = 1;
+
+  CREATE TABLE fires (
+    job TEXT NOT NULL,
+    instant REAL NOT NULL,
+    PRIMARY KEY (job, instant)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE alerts (
+    ord INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    first_wall REAL NOT NULL,
+    seen_wall REAL NOT NULL,
+    judged INTEGER NOT NULL CHECK (judged IN (0, 1)),
+    body TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX alerts_seen ON alerts (judged, seen_wall);
+
+  CREATE TABLE checks (
+    day REAL NOT NULL,
+    id TEXT NOT NULL,
+    ran INTEGER NOT NULL,
+    bad INTEGER NOT NULL,
+    PRIMARY KEY (day, id)
   ) STRICT, WITHOUT ROWID;
   `,
 ];

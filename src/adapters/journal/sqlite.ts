@@ -1,28 +1,32 @@
 /** The journal on node:sqlite: one file, one process, every method one transaction that is on the disk when its promise resolves. */
 import type { Now } from "../../core/time.ts";
 import { type CommitResult, type Journal, type Log, messageOfFault } from "../../engine/ports.ts";
-import { type ChainCheck, type ChainHead, chainHead, checkChain } from "./chain.ts";
+import type { SubjectJournal } from "../../engine/watch-ports.ts";
+import { alertKeysSince, markJudged, takeAlerts, unjudgedAlerts } from "./alerts.ts";
+import { type ChainCheck, type ChainHead, chainHead, checkChain, eventsOf } from "./chain.ts";
+import { addChecks, checksSince } from "./checks.ts";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import { evidenceOf, upsertEvidence } from "./evidence.ts";
 import { acceptIntake, markAnswered, unansweredIntakes } from "./intake.ts";
+import { takeName } from "./names.ts";
 import { addDrafts, countAttempt, markDelivered, pendingItems, refOfKey } from "./outbox.ts";
 import { numberOf, textOf } from "./rows.ts";
+import { commitChange, findRun, newestRunOf, openRuns, type TellUnreadable } from "./runs.ts";
 import {
-  commitChange,
-  eventsOf,
-  findRun,
-  newestRunOf,
-  openRuns,
-  type TellUnreadable,
-  takeRunId,
-} from "./runs.ts";
+  commitSubject,
+  findSubject,
+  openSubjects,
+  subjectEventsOf,
+  subjectEventsSince,
+  type TellUnreadableSubject,
+} from "./subjects.ts";
 
 export interface SqliteJournalOptions extends ConnectionOptions {
   /** Hears of rows that cannot be read and are left out. */
   readonly log?: Log | undefined;
 }
 
-export interface SqliteJournal extends Journal {
+export interface SqliteJournal extends Journal, SubjectJournal {
   /** Lets the file go; every later call rejects. */
   close(): void;
   /** Reads every event and blocks meanwhile (about 5 s for a million); finds the first row that was edited, dropped or moved. */
@@ -42,9 +46,16 @@ export function openSqliteJournal(options: SqliteJournalOptions): SqliteJournal 
   const db = openConnection(options);
   const tellUnreadable: TellUnreadable = (run, why) =>
     options.log?.error("an open run cannot be read and is not watched", { run, error: messageOfFault(why) });
+  const tellSubject: TellUnreadableSubject = (kind, id, why) =>
+    options.log?.error(`an open ${kind} cannot be read and is not looked after`, {
+      [kind]: id,
+      error: messageOfFault(why),
+    });
   return {
     ...intakeAndOutbox(db),
     ...runsAndEvidence(db, tellUnreadable),
+    ...subjects(db, tellSubject),
+    ...alertsAndChecks(db),
     close: () => db.close(),
     verifyChain: () => db.reading(() => checkChain(db)),
     chainHead: () => db.reading(() => chainHead(db)),
@@ -73,7 +84,7 @@ function intakeAndOutbox(db: Connection): Pick<Journal, IntakeAndOutbox> {
 
 function runsAndEvidence(db: Connection, tellUnreadable: TellUnreadable): Omit<Journal, IntakeAndOutbox> {
   return {
-    newRunId: async () => db.writing(() => takeRunId(db)),
+    newRunId: async () => db.writing(() => takeName(db, "r")),
     commit: async (commit) => {
       const change = (): CommitResult => commitChange(db, commit);
       return commit.forward ? db.writingWithRoom(change) : db.writingWithReserve(change);
@@ -93,6 +104,42 @@ function runsAndEvidence(db: Connection, tellUnreadable: TellUnreadable): Omit<J
         );
       }),
     meta: async (key) => db.reading(() => metaOf(db, key)),
+  };
+}
+
+type AlertsAndChecks =
+  | "takeAlerts"
+  | "unjudgedAlerts"
+  | "judgedAlerts"
+  | "knownAlertKeys"
+  | "countChecks"
+  | "checksSince";
+
+/** Paging and health wait for no full disk: their decisions may use the room that is kept for going back. */
+function subjects(
+  db: Connection,
+  tellUnreadable: TellUnreadableSubject,
+): Omit<SubjectJournal, AlertsAndChecks> {
+  return {
+    newIncidentId: async () => db.writingWithReserve(() => takeName(db, "i")),
+    commitSubject: async (commit) => db.writingWithReserve(() => commitSubject(db, commit)),
+    openSubjects: async (kind) => db.reading(() => openSubjects(db, kind, tellUnreadable)),
+    subject: async (kind, id) => db.reading(() => findSubject(db, kind, id)),
+    subjectEvents: async (kind, id) => db.reading(() => subjectEventsOf(db, kind, id)),
+    subjectEventsSince: async (kind, wall, most) =>
+      db.reading(() => subjectEventsSince(db, kind, wall, most)),
+  };
+}
+
+/** None of these has a right to the reserve: whoever can send alerts could use it up. */
+function alertsAndChecks(db: Connection): Pick<SubjectJournal, AlertsAndChecks> {
+  return {
+    takeAlerts: async (alerts, wall) => takeAlerts(db, alerts, wall),
+    unjudgedAlerts: async () => db.reading(() => unjudgedAlerts(db)),
+    judgedAlerts: async (keys) => db.writing(() => markJudged(db, keys)),
+    knownAlertKeys: async (sinceWall) => db.reading(() => alertKeysSince(db, sinceWall)),
+    countChecks: async (id, dayWall, ran, bad) => db.writing(() => addChecks(db, { id, ran, bad }, dayWall)),
+    checksSince: async (wall) => db.reading(() => checksSince(db, wall)),
   };
 }
 

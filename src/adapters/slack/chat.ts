@@ -83,6 +83,7 @@ export class SlackChat implements Chat {
       await this.#answers.deliver(item.key, body.replyTo, body.answer, item.wall);
       return undefined;
     }
+    if (body.kind === "page" || body.kind === "change") throw notForSlack(item.key);
     const message = this.#render(item, body, view);
     if (message === undefined) return undefined;
     const channel = thread?.channel ?? (await this.#deps.places.idOf(body.channel));
@@ -92,22 +93,23 @@ export class SlackChat implements Chat {
       thread: body.kind === "note" ? thread?.ts : undefined,
       message,
       isUrgent: item.lane === "urgent",
-      takenAt: view?.now.steady ?? Number.NEGATIVE_INFINITY,
+      takenAt: takenAtOf(view),
     };
     const before = item.attempts > 0 ? await this.#earlier(outgoing) : undefined;
     return before ?? this.#postNew(outgoing);
   }
 
-  async update(ref: MessageRef, item: OutboxItem, view: RunView): Promise<void> {
+  async update(ref: MessageRef, item: OutboxItem, view: RunView | undefined): Promise<void> {
     const { body } = item;
     if (body.kind === "answer" || body.kind === "note") return;
+    if (body.kind === "page" || body.kind === "change") throw notForSlack(item.key);
     const message = this.#render(item, body, view);
     if (message === undefined) return;
     const isUrgent = item.lane === "urgent";
     await this.#edits.edit({
       key: item.key,
       bytes: JSON.stringify(message),
-      takenAt: view.now.steady,
+      takenAt: takenAtOf(view),
       // The outbox numbers what was announced; a refresh of figures has no number.
       isRefresh: item.id === 0,
       isUrgent,
@@ -118,7 +120,7 @@ export class SlackChat implements Chat {
   /** The message as it has to look now; undefined when there is nothing to show. */
   #render(
     { key, lane }: OutboxItem,
-    body: Exclude<Notice, { kind: "answer" }>,
+    body: Exclude<Notice, { kind: "answer" | "page" | "change" }>,
     view: RunView | undefined,
   ): Rendered | undefined {
     const { pageMention, zone } = this.#deps;
@@ -126,6 +128,14 @@ export class SlackChat implements Chat {
       // An urgent one stands for an alert that could not be shown in full.
       const mention = lane === "urgent" ? pageMention : undefined;
       return this.#lastLook.checked(key, renderNote(body.text, mention));
+    }
+    if (body.kind === "post") {
+      const { text, blocks, leftOut } = renderAlert(body.post, {
+        dates: { zone, nowWall: this.#deps.now() },
+        seen: undefined,
+        mention: body.mention ? pageMention : undefined,
+      });
+      return this.#lastLook.checked(key, { text, blocks }, leftOut);
     }
     if (view === undefined)
       throw new SlackFault(`the run ${body.run} is not in the journal`, { recoverable: false });
@@ -137,7 +147,9 @@ export class SlackChat implements Chat {
     const alert = alertOf(view, body.about, body.seq);
     if (alert === undefined) return undefined;
     const seen = { run: view.state.run, face: view.state.face };
-    const { text, blocks, leftOut } = renderAlert(alert, { about: body.about, dates, seen, pageMention });
+    const wantsPeople = body.about === "page" || body.about === "rollback";
+    const mention = wantsPeople ? pageMention : undefined;
+    const { text, blocks, leftOut } = renderAlert(alert, { dates, seen, mention });
     return this.#lastLook.checked(key, { text, blocks }, leftOut);
   }
 
@@ -285,6 +297,15 @@ export class SlackChat implements Chat {
     const { urgent, cosmetic } = this.#deps.clients;
     return isUrgent ? urgent : cosmetic;
   }
+}
+
+function notForSlack(key: string): SlackFault {
+  return new SlackFault(`${key} is for on-call, not for Slack`, { recoverable: false });
+}
+
+/** A post is made whole when it is announced, and one delivery of it follows the other: the later call is the newer one. */
+function takenAtOf(view: RunView | undefined): number {
+  return view?.now.steady ?? performance.now();
 }
 
 function laneOf(isUrgent: boolean): "urgent" | "cosmetic" {

@@ -1,6 +1,6 @@
 /** What Slack delivers, checked at the door and brought into one shape for all kinds. */
 import { z } from "zod";
-import type { Noun } from "../../core/command.ts";
+import type { SlashNoun } from "../../core/verbs.ts";
 
 /** Somebody did something somewhere. Ids are Slack's. */
 export interface Came {
@@ -90,7 +90,7 @@ const MENTION = z.object({
 });
 
 export interface CommandCame extends Came {
-  readonly noun: Noun | "runbook";
+  readonly noun: SlashNoun | "runbook";
   readonly text: string;
   readonly responseUrl: string;
 }
@@ -115,7 +115,7 @@ export function readCommand(body: unknown): CommandCame | undefined {
   };
 }
 
-function nounOf(command: string): Noun | "runbook" | undefined {
+function nounOf(command: string): SlashNoun | "runbook" | undefined {
   const word = /(belay|rollout|runbook)$/.exec(command)?.[1];
   return word === "belay" || word === "rollout" || word === "runbook" ? word : undefined;
 }

@@ -1,6 +1,6 @@
 /** Messages that must notify: rollbacks, pages, approvals, reviews, holds; what happened first, then what can be done. */
 import type { KnownBlock } from "@slack/types";
-import type { Alert, AlertKind, AlertLine } from "../../core/report/told.ts";
+import type { Alert, AlertLine } from "../../core/report/told.ts";
 import { buttonsOf, type Face } from "./buttons.ts";
 import {
   asSigns,
@@ -24,28 +24,27 @@ const LINE_MOST = 1_200;
 const LINES_SHOWN = 12;
 
 export interface AlertOptions {
-  readonly about: AlertKind;
   readonly dates: Dates;
-  readonly seen: Face;
-  /** Slack's own markup that mentions on-call; shown on pages and rollbacks. */
-  readonly pageMention: string | undefined;
+  /** The run that its buttons are about; undefined where they are about none. */
+  readonly seen: Face | undefined;
+  /** Slack's own markup that mentions on-call; undefined where nobody is to be called. */
+  readonly mention: string | undefined;
 }
 
 export function renderAlert(
   alert: Alert,
-  { about, dates, seen, pageMention }: AlertOptions,
+  { dates, seen, mention }: AlertOptions,
 ): Rendered & { readonly leftOut: readonly string[] } {
   const buttons = buttonsOf(alert.offers, seen);
   const lines = alert.lines.slice(0, LINES_SHOWN).map((line) => lineOf(line, dates));
-  const wantsPeople = about === "page" || about === "rollback";
-  const mention = wantsPeople && pageMention !== undefined ? [context(`For ${pageMention}`)] : [];
+  const forWhom = mention === undefined ? [] : [context(`For ${mention}`)];
   const blocks: readonly KnownBlock[] = [
     {
       type: "header",
       text: { type: "plain_text", text: cut(oneLine(alert.title), HEADER_MOST), emoji: false },
     },
     ...chunks(lines).map(section),
-    ...mention,
+    ...forWhom,
     ...buttons.blocks,
   ];
   return {

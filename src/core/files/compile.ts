@@ -1,6 +1,8 @@
 /** From a schedule and a catalogue to the plan that a rollout freezes; every mistake at once. */
+
+import type { AlertMatcher } from "../alerts/matcher.ts";
 import { BOUND_LIMIT_MS, worstBound } from "../bound.ts";
-import type { Plan, ProviderLimits, Stage } from "../plan.ts";
+import { isWaitedFor, type Plan, type ProviderLimits, type Stage } from "../plan.ts";
 import { HOUR, MINUTE, parseForwardWindow, SECOND } from "../time.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { FlagsFile } from "./flags-file.ts";
@@ -8,7 +10,8 @@ import { found, type Mistake, mistake, warning } from "./mistake.ts";
 import type { ScheduleFile } from "./schedule-file.ts";
 import { type Pace, stagesFrom } from "./stages.ts";
 
-const DEFAULT_QUERY_TIMEOUT_MS = 5 * SECOND;
+/** Total deadline of a Prometheus query where the file names none, ms. */
+export const DEFAULT_QUERY_TIMEOUT_MS = 5 * SECOND;
 const DEFAULT_RESTART_MS = 30 * SECOND;
 
 /** What the provider may need at most; a file or an environment file is written and read back within two seconds. */
@@ -64,12 +67,22 @@ export function compile(
       provider: file.provider,
       prometheus: file.prometheus,
       ...(file.view === undefined ? {} : { view: file.view }),
+      ...(file.alertmanager === undefined ? {} : { alertmanager: file.alertmanager }),
     },
+    ...(schedule.rollback_on === undefined ? {} : { rollbackOn: schedule.rollback_on.map(matcherFrom) }),
     ...(schedule.channel === undefined ? {} : { channel: schedule.channel }),
     ...(forward === undefined ? {} : { forward }),
     ...(schedule.runbook === undefined ? {} : { runbook: schedule.runbook }),
   };
   checkBound(plan, schedule, mistakes);
+  if (schedule.rollback_on !== undefined && file.alertmanager === undefined) {
+    mistakes.push(
+      warning(
+        ["rollback_on"],
+        `flags/${catalogue.source} names no \`alertmanager\`: an alert whose delivery is lost would not be noticed`,
+      ),
+    );
+  }
   if (forward === undefined && stepsAtNight(stages)) {
     mistakes.push(
       warning(
@@ -79,6 +92,14 @@ export function compile(
     );
   }
   return { plan, mistakes };
+}
+
+function matcherFrom(labels: NonNullable<ScheduleFile["rollback_on"]>[number]): AlertMatcher {
+  return {
+    labels: Object.fromEntries(
+      Object.entries(labels).map(([label, value]) => [label, typeof value === "string" ? [value] : value]),
+    ),
+  };
 }
 
 function checkBound(plan: Plan, schedule: ScheduleFile, mistakes: Mistake[]): void {
@@ -106,9 +127,9 @@ function stepsAtNight(stages: readonly Stage[]): boolean {
   return stages.some((stage) => stage.substages.length > 0 && stage.atMs - first > 8 * HOUR);
 }
 
-/** A soak is time covered by passes: a stage without a guard that passes would wait for ever. Expectations do not count. */
+/** A soak is time covered by passes: a stage without a guard that passes would wait for ever. Expectations and trends do not count. */
 function checkWatched(catalogue: Catalogue, stages: readonly Stage[], mistakes: Mistake[]): void {
-  const judging = catalogue.guards.filter((guard) => guard.kind !== "expect");
+  const judging = catalogue.guards.filter((guard) => guard.kind !== "expect" && isWaitedFor(guard));
   for (const [index, stage] of stages.entries()) {
     if (stage.review !== undefined) continue;
     if (judging.some((guard) => guard.stages === undefined || guard.stages.includes(stage.name))) continue;

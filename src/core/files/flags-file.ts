@@ -1,7 +1,8 @@
 /** The shape of `flags/*.yaml`: the catalogue of what may change and the guards that must hold meanwhile. */
 import { z } from "zod";
 import { parseQuantity } from "../quantity.ts";
-import { isZone, parseDuration } from "../time.ts";
+import { DAY, isZone, MINUTE, parseDuration } from "../time.ts";
+import { secretInUrl } from "./secret.ts";
 
 const NAME = /^[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*$/;
 
@@ -29,12 +30,12 @@ export const duration = z
     return z.NEVER;
   });
 
-const positive = duration.refine((ms) => ms > 0, "expected a duration longer than 0");
+export const positive = duration.refine((ms) => ms > 0, "expected a duration longer than 0");
 
 /** Polls closer than this would load Prometheus without telling more. */
-const interval = duration.refine((ms) => ms >= 200, "expected an interval of at least 200ms");
+export const interval = duration.refine((ms) => ms >= 200, "expected an interval of at least 200ms");
 
-const quantity = z
+export const quantity = z
   .union([z.string(), z.number()], { error: "expected a number such as 2%, 250ms, 1GiB or 20" })
   .transform((input, context) => {
     const parsed = parseQuantity(input);
@@ -54,11 +55,12 @@ const breach = z.string({ error: "expected `k of n` such as 2 of 3" }).transform
 
 export const zone = z.string().refine(isZone, "expected a time zone such as Europe/Berlin");
 
-const webUrl = z
+/** An http(s) URL without anything in it that reads as a secret. */
+export const webUrl = z
   .url({ protocol: /^https?$/, error: "expected an http(s) URL" })
   .refine(
-    (text) => !/^https?:\/\/[^/]*@/i.test(text),
-    "expected a URL without user and password (secrets never stand in files)",
+    (text) => secretInUrl(text) === undefined,
+    "expected a URL without user and password, token or key (secrets never stand in files)",
   );
 
 /** `on`, `off`, a percentage such as `25%`, or the literal value the service reads. */
@@ -122,6 +124,17 @@ export const prometheus = z.strictObject({
   timeout: positive.optional(),
 });
 
+/** Where alerts are asked for besides the webhook; `watchdog` is the alert that always fires while alerting works. */
+export const alertmanager = z.strictObject({
+  url: webUrl,
+  watchdog: z
+    .string()
+    .min(1, "expected the name of an alert")
+    .max(200, "expected at most 200 characters")
+    .optional(),
+  interval: interval.optional(),
+});
+
 const flag = z.strictObject({
   key,
   owner: z.string().max(100).optional(),
@@ -148,8 +161,32 @@ const judged = {
     .optional(),
 };
 
-const query = z.string().min(1, "expected a PromQL query").max(4000);
+export const query = z.string().min(1, "expected a PromQL query").max(4000);
 const worst = z.enum(["max", "min"], { error: "expected worst: max or min" }).optional();
+
+const trend = z.strictObject({
+  kind: z.literal("trend"),
+  query,
+  limit: quantity,
+  horizon: positive.refine(
+    (ms) => ms <= 7 * DAY,
+    "expected a horizon of at most 7d: it is drawn from 3 hours",
+  ),
+  worst: z
+    .literal("max", { error: "expected worst: max (of several series the one that reaches the limit first)" })
+    .optional(),
+  interval: duration
+    .refine((ms) => ms >= MINUTE, "expected an interval of at least 1m: each poll reads 3 hours")
+    .optional(),
+  stages: judged.stages,
+  // biome-ignore lint/suspicious/noThenProperty: `then` is the word in the file format; the object is never awaited.
+  then: z
+    .enum(["hold", "page"], {
+      error:
+        "expected then: page or hold (a trend is a heuristic: it plans restarts and pages, it takes nothing back)",
+    })
+    .optional(),
+});
 
 export const guard = z.discriminatedUnion(
   "kind",
@@ -176,8 +213,12 @@ export const guard = z.discriminatedUnion(
       interval: interval.optional(),
       stages: z.array(z.string()).min(1).optional(),
     }),
+    trend,
   ],
-  { error: "expected guard kind threshold, alive or expect (other kinds are not available in this version)" },
+  {
+    error:
+      "expected guard kind threshold, alive, expect or trend (other kinds are not available in this version)",
+  },
 );
 
 export const flagsFileSchema = z.strictObject({
@@ -186,6 +227,7 @@ export const flagsFileSchema = z.strictObject({
   provider,
   view: view.optional(),
   prometheus,
+  alertmanager: alertmanager.optional(),
   flags: z.record(name, flag).refine((flags) => Object.keys(flags).length > 0, "expected at least one flag"),
   guards: z.record(name, guard).optional(),
 });
@@ -196,16 +238,5 @@ export type GuardEntry = z.output<typeof guard>;
 export type ProviderEntry = z.output<typeof provider>;
 export type ViewEntry = z.output<typeof view>;
 export type PrometheusEntry = z.output<typeof prometheus>;
+export type AlertmanagerEntry = z.output<typeof alertmanager>;
 export type RestartEntry = z.output<typeof restart>;
-
-/** `--overlay FILE`: other provider, Prometheus, view, polls and windows for a demo or staging, without touching the files. */
-export const overlaySchema = z.strictObject({
-  environment: name.optional(),
-  provider: provider.optional(),
-  view: view.optional(),
-  prometheus: prometheus.optional(),
-  interval: interval.optional(),
-  window: positive.optional(),
-});
-
-export type Overlay = z.output<typeof overlaySchema>;

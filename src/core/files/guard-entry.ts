@@ -1,7 +1,7 @@
 /** From a guard as written to a guard as judged: defaults, companion queries, and the checks that keep blindness from passing as health. */
-import type { AliveGuard, Breach, ExpectGuard, Guard, ThresholdGuard } from "../plan.ts";
+import type { AliveGuard, Breach, ExpectGuard, Guard, ThresholdGuard, TrendGuard } from "../plan.ts";
 import type { Quantity, Unit } from "../quantity.ts";
-import { SECOND } from "../time.ts";
+import { MINUTE, SECOND } from "../time.ts";
 import type { GuardEntry } from "./flags-file.ts";
 import { type Mistake, mistake } from "./mistake.ts";
 
@@ -27,6 +27,9 @@ export interface GuardContext {
 }
 
 const DEFAULT_BREACH: Breach = { k: 2, n: 3 };
+const DEFAULT_TREND_INTERVAL_MS = 10 * MINUTE;
+/** Each poll of a trend reads three hours; the short polls of a demo are not for it. */
+const LEAST_TREND_INTERVAL_MS = MINUTE;
 
 /** One guard, or its mistakes (paths relative to the guard). */
 export function guardFrom(
@@ -40,6 +43,8 @@ export function guardFrom(
     case "threshold":
     case "expect":
       return limitFrom(name, entry, context);
+    case "trend":
+      return trendFrom(name, entry, context);
   }
 }
 
@@ -101,8 +106,7 @@ function limitFrom(
     mistakes.push(mistake([], "expected max, min or both"));
   if (entry.max !== undefined && entry.min !== undefined && entry.max.value < entry.min.value)
     mistakes.push(mistake(["max"], "max is below min: nothing could pass"));
-  if (mistakes.length === 0 && facts.selectors.length === 0)
-    mistakes.push(mistake(["query"], "the query reads no series, so its freshness cannot be proved"));
+  mistakes.push(...unprovable(facts, mistakes));
   const base = {
     name,
     query: entry.query,
@@ -133,6 +137,38 @@ function limitFrom(
     ...floorsOf(entry, facts, context, mistakes),
   };
   return { guard, mistakes };
+}
+
+function trendFrom(
+  name: string,
+  entry: Extract<GuardEntry, { kind: "trend" }>,
+  context: GuardContext,
+): { readonly guard?: Guard; readonly mistakes: readonly Mistake[] } {
+  const facts = context.inspect(entry.query);
+  const mistakes = faultsAt("query", facts);
+  mistakes.push(...unprovable(facts, mistakes));
+  const guard: TrendGuard = {
+    kind: "trend",
+    name,
+    query: entry.query,
+    freshness: freshnessOf(facts.selectors),
+    intervalMs: Math.max(LEAST_TREND_INTERVAL_MS, entry.interval ?? DEFAULT_TREND_INTERVAL_MS),
+    windowMs: facts.windowMs,
+    breach: { k: 1, n: 1 },
+    consequence: entry.then ?? "page",
+    limit: entry.limit.value,
+    unit: entry.limit.unit,
+    horizonMs: entry.horizon,
+    ...(entry.worst === undefined ? {} : { worst: entry.worst }),
+    ...(entry.stages === undefined ? {} : { stages: entry.stages }),
+  };
+  return { guard, mistakes };
+}
+
+/** A query that is PromQL and reads nothing. */
+function unprovable(facts: QueryFacts, mistakes: readonly Mistake[]): readonly Mistake[] {
+  if (mistakes.length > 0 || facts.selectors.length > 0) return [];
+  return [mistake(["query"], "the query reads no series, so its freshness cannot be proved")];
 }
 
 function floorsOf(

@@ -1,5 +1,6 @@
 /** A mistake in a file that people wrote: where in its data, what was expected, what was found. */
 import type { z } from "zod";
+import { withoutSecrets } from "./secret.ts";
 
 /** `path` leads through keys and indexes to the value at fault; the reader of the file turns it into a line and a column. */
 export interface Mistake {
@@ -18,13 +19,13 @@ export function warning(path: readonly (string | number)[], message: string): Mi
   return { path, message, level: "warning" };
 }
 
-/** What a value looks like to the person who wrote it, shortened. */
+/** What a value looks like to the person who wrote it, shortened; what reads as a secret is left out, since mistakes are logged and posted. */
 export function found(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "an empty value";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a mapping";
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  const text = typeof value === "string" ? JSON.stringify(withoutSecrets(value)) : String(value);
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
 }
 
@@ -52,10 +53,7 @@ export function fromZod(error: z.ZodError, data: unknown): readonly Mistake[] {
       return [mistake(path, `expected ${plain(issue.expected)}, found ${found(value)}`)];
     if (issue.code === "invalid_key")
       return [
-        mistake(
-          path,
-          `expected a name of lower-case letters, digits and dashes, found ${found(path.at(-1))}`,
-        ),
+        mistake(path, `${issue.issues[0]?.message ?? "expected another name"}, found ${found(path.at(-1))}`),
       ];
     if (value === undefined)
       return [mistake(path, `\`${path.at(-1) ?? "value"}\` is missing: ${issue.message}`)];

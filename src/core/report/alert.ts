@@ -4,6 +4,7 @@ import type { Offer } from "../refusal.ts";
 import { isLive, isOpenRun } from "../rollout/state.ts";
 import { formatSetting } from "../setting.ts";
 import { type Card, cardOf, offersOf } from "./card.ts";
+import { incidentLines, incidentOffers } from "./incident-post.ts";
 import { rollbackAlert } from "./rollback-alert.ts";
 import {
   type Alert,
@@ -19,6 +20,17 @@ import { holdInWords } from "./words.ts";
 
 /** The alert about the event that messages know by the number `seq`, as things stand now; undefined when that event is not of this kind. */
 export function alertOf(told: Told, about: AlertKind, seq: number): Alert | undefined {
+  const alert = plainAlertOf(told, about, seq);
+  const incident = told.incidents?.find(({ page }) => page.tells?.about === about && page.tells.seq === seq);
+  if (alert === undefined || incident === undefined) return alert;
+  return {
+    ...alert,
+    lines: [...alert.lines, ...incidentLines(incident)],
+    offers: [...incidentOffers(incident, alert.offers), ...alert.offers],
+  };
+}
+
+function plainAlertOf(told: Told, about: AlertKind, seq: number): Alert | undefined {
   switch (about) {
     case "rollback":
       return rollbackAlert(told, seq);

@@ -72,6 +72,8 @@ export interface Card {
 /** What was last measured of a guard. */
 export interface CardMeasured {
   readonly value?: number;
+  /** What a trend says beside its level. */
+  readonly words?: string;
   readonly trouble?: string;
   readonly at: number;
 }
@@ -302,10 +304,13 @@ function figuresOf(
     if (figure === undefined) return { guard: guard.name, text: "not asked yet" };
     if (figure.value === undefined)
       return { guard: guard.name, text: `no evidence: ${figure.trouble ?? "unknown"}` };
-    const limits = [
-      guard.min === undefined ? "" : `>= ${formatQuantity(guard.min, guard.unit)}`,
-      guard.max === undefined ? "" : `<= ${formatQuantity(guard.max, guard.unit)}`,
-    ];
+    const limits =
+      guard.kind === "trend"
+        ? [figure.words ?? ""]
+        : [
+            guard.min === undefined ? "" : `>= ${formatQuantity(guard.min, guard.unit)}`,
+            guard.max === undefined ? "" : `<= ${formatQuantity(guard.max, guard.unit)}`,
+          ];
     const word = verdict === "breach" ? " BREACH" : verdict === "inconclusive" ? " not yet" : "";
     return {
       guard: guard.name,

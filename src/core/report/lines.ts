@@ -1,12 +1,12 @@
 /** What read verbs answer, as lines of text: list, status, plan, history, evidence, help. */
 import { boundOf, worstBound } from "../bound.ts";
-import { type Direction, VERBS, type VerbSpec } from "../command.ts";
 import type { Recorded } from "../event.ts";
 import type { Guard, Plan } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import { isOpenRun } from "../rollout/state.ts";
 import type { Run } from "../target.ts";
 import { formatClock, formatDuration, SECOND } from "../time.ts";
+import { type DeskNoun, type Direction, typedAs, VERBS, type VerbSpec } from "../verbs.ts";
 import { type Card, plannedName, whatOf } from "./card.ts";
 import { eventInWords } from "./words.ts";
 
@@ -93,6 +93,10 @@ function guardLine(plan: Plan, guard: Guard): string {
       return `guard ${guard.name}: target down ${guard.breach.k} of ${guard.breach.n} polls ${every}, then ${guard.consequence}${stages}`;
     case "expect":
       return `guard ${guard.name}: expects ${limits(guard)} within ${formatDuration(guard.withinMs)}, else hold${stages}`;
+    case "trend": {
+      const limit = formatQuantity(guard.limit, guard.unit);
+      return `guard ${guard.name}: must not rise to ${limit} within ${formatDuration(guard.horizonMs)}, ${every}, then ${guard.consequence}; nothing waits for it${stages}`;
+    }
     case "threshold": {
       const seconds = Math.round(boundOf(plan, guard).totalMs / SECOND);
       return `guard ${guard.name}: ${limits(guard)}, breach ${guard.breach.k} of ${guard.breach.n} ${every}, then ${guard.consequence} within ${seconds} s${stages}`;
@@ -100,7 +104,7 @@ function guardLine(plan: Plan, guard: Guard): string {
   }
 }
 
-function limits(guard: Exclude<Guard, { kind: "alive" }>): string {
+function limits(guard: Exclude<Guard, { kind: "alive" | "trend" }>): string {
   const low = guard.min === undefined ? [] : [`at least ${formatQuantity(guard.min, guard.unit)}`];
   const high = guard.max === undefined ? [] : [`at most ${formatQuantity(guard.max, guard.unit)}`];
   return [...low, ...high].join(" and ");
@@ -166,17 +170,21 @@ export function evidenceLines(plan: Plan, rows: readonly EvidenceMinute[], zone:
 export function helpLines(): readonly string[] {
   const group = (title: string, chosen: readonly VerbSpec[]): readonly string[] => [
     title,
-    ...chosen.map((spec) => `  /${spec.noun} ${spec.usage}: ${spec.says}`),
+    ...chosen.map((spec) => `  ${typedAs(spec)}: ${spec.says}`),
   ];
   const rollout = VERBS.filter((spec) => spec.noun === "rollout");
   const names = new Set(rollout.map((spec) => spec.verb));
   const going = (direction: Direction): readonly VerbSpec[] =>
     rollout.filter((spec) => spec.direction === direction);
-  const others = VERBS.filter((spec) => !names.has(spec.verb));
+  const others = VERBS.filter((spec) => spec.noun === "belay" && !names.has(spec.verb));
+  const desk = (noun: DeskNoun): readonly VerbSpec[] => VERBS.filter((spec) => spec.noun === noun);
   return [
     ...group("Look", [...going("read"), ...others]),
     ...group("Go forward (obeys every gate)", going("forward")),
     ...group("Go back (always allowed)", going("backward")),
+    ...group("On call", desk("oncall")),
+    ...group("Health", desk("health")),
+    ...group("Schedules", desk("schedule")),
     'The same works as `/belay rollout ...`, `@belay rollout ...` and `belay do "rollout ..."`.',
   ];
 }

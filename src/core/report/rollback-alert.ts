@@ -1,10 +1,11 @@
 /** The message of a rollback: why, when, who, how it stands now and what comes next; edited from the decision to the recovery. */
 import { worstBound } from "../bound.ts";
-import { formatActor, type Recorded } from "../event.ts";
+import { type Cause, formatActor, type Recorded } from "../event.ts";
 import { flagsOfStage, type Plan } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
 import { lookUntil } from "../rollout/backward.ts";
+import { alsoFiring, isFiring } from "../rollout/on-alert.ts";
 import { isOpenRun, isUndoable, stagesOn } from "../rollout/state.ts";
 import { formatSetting } from "../setting.ts";
 import { formatDuration } from "../time.ts";
@@ -79,7 +80,7 @@ export function rollbackAlert(told: Told, seq: number): Alert | undefined {
   return {
     title,
     lines: [
-      line("Why", why),
+      line("Why", ...whyParts(started.event.cause, why)),
       line("When", ...whenParts(course)),
       line("Who", whoOf(started.event)),
       line("Now", ...nowParts(told, course, seq)),
@@ -90,9 +91,16 @@ export function rollbackAlert(told: Told, seq: number): Alert | undefined {
   };
 }
 
+/** An alert is told with the instant at which it began, in the reader's own time. */
+function whyParts(cause: Cause, why: string): readonly Part[] {
+  if (cause.kind !== "alert") return [why];
+  return [`alert ${cause.name} fired `, { wall: cause.startsAt }, `, ${cause.detail}`];
+}
+
 function whoOf(event: Of<"rollback_started">): string {
   const { by, cause } = event;
   if (by.kind === "person") return formatActor(by);
+  if (cause.kind === "alert") return `Belay (alert ${cause.name})`;
   return cause.kind === "breach" || cause.kind === "still_breaching"
     ? `Belay (guard ${cause.guard})`
     : "Belay";
@@ -130,7 +138,17 @@ function nowParts(told: Told, course: Course, seq: number): readonly Part[] {
   if (course.offWall === undefined) return ["writing the flags and reading them back"];
   if (state.rollback?.seq !== seq || state.phase !== "looking")
     return ["off; waiting for the service to confirm"];
-  return ["looking until about ", { wall: now.wall + lookUntil(plan, state) - now.steady }, figure];
+  const firing = firingNow(told, guard);
+  return ["looking until about ", { wall: now.wall + lookUntil(plan, state) - now.steady }, figure, firing];
+}
+
+/** Whether the alert that caused it still fires, and which others do. */
+function firingNow({ world }: Told, cause: Cause): string {
+  if (cause.kind !== "alert") return "";
+  const still = isFiring(world, cause.alert) ? ` · ${cause.name} still fires` : "";
+  const others = alsoFiring(world, cause.alert);
+  const more = others.length > 3 ? ` and ${others.length - 3} more` : "";
+  return others.length === 0 ? still : `${still} · also firing: ${others.slice(0, 3).join(", ")}${more}`;
 }
 
 function currentFigure(told: Told, guard: string): string {

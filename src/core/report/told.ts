@@ -1,5 +1,6 @@
 /** A run with its story, and the shape of a message that tells of one of its events. */
 import { type Recorded, type RolloutEvent, tellingOf } from "../event.ts";
+import type { Incident } from "../oncall/incident.ts";
 import type { Offer } from "../refusal.ts";
 import type { Shown } from "./card.ts";
 
@@ -24,6 +25,8 @@ export interface Alert {
 /** A run with its events, oldest first. */
 export interface Told extends Shown {
   readonly events: readonly Recorded[];
+  /** What on-call has of it; none when not given. */
+  readonly incidents?: readonly Incident[];
 }
 
 /** The events of these kinds. */

@@ -26,6 +26,8 @@ export function causeInWords(cause: Cause): string {
       return cause.because ?? "asked for";
     case "blind":
       return `blind too long: ${cause.detail}`;
+    case "alert":
+      return `alert ${cause.name} fired ${cause.detail}`;
   }
 }
 
@@ -44,6 +46,7 @@ export function holdInWords(reason: string): string {
     flag_store: "the flag store did not confirm a flip",
     approval_expired: "the approval lapsed",
     no_go: "signed off no-go",
+    alert_storm: "alerts of several services at once",
   };
   return words[reason] ?? reason;
 }

@@ -1,9 +1,9 @@
 /** Folds the events that go back, and those of watching (holds, verdicts, drift), into the state. */
-import { type Recorded, tellingOf } from "../event.ts";
+import { type Cause, type HoldReason, type Recorded, tellingOf } from "../event.ts";
 import { flagsOfStage, type Plan } from "../plan.ts";
 import { sameSetting } from "../setting.ts";
 import { flipStates, type Of } from "./edits.ts";
-import { isBegun, isLive, type State } from "./state.ts";
+import { type AlertMemory, flippedWallOf, isBegun, isLive, newestUndoable, type State } from "./state.ts";
 
 export type BackwardEvent = Of<
   "rollback_started" | "rollback_off" | "rollback_confirmed" | "recovered" | "look_failed" | "flip_corrected"
@@ -29,10 +29,11 @@ export function applyBackward(plan: Plan, s: State, event: BackwardEvent, record
       return {
         ...s,
         phase: "walking",
+        ...alertMemory(plan, s, { settledWall: wall }),
         ...(s.rollback === undefined ? {} : { rollback: { ...s.rollback, recoveredAt: at } }),
       };
     case "look_failed":
-      return { ...s, phase: "walking" };
+      return { ...s, phase: "walking", ...alertMemory(plan, s, { settledWall: wall }) };
     case "flip_corrected":
       return { ...s, flips: { ...s.flips, ...flipStates([event.flip], "backward", at) } };
   }
@@ -53,6 +54,7 @@ function startRollback(plan: Plan, s: State, event: Of<"rollback_started">, reco
   return {
     ...rest,
     ...(isReviewed ? { review } : {}),
+    ...(event.cause.kind === "alert" ? attributed(plan, s, event.cause) : {}),
     phase: "rolling_back",
     stages: s.stages.map((stage, index) =>
       event.stages.includes(index)
@@ -78,7 +80,25 @@ function startRollback(plan: Plan, s: State, event: Of<"rollback_started">, reco
   };
 }
 
-function causeInWords(cause: Of<"rollback_started">["cause"]): string {
+/** Remembers something about alerts; a rollout that no alert may take back remembers nothing. */
+function alertMemory(plan: Plan, s: State, more: AlertMemory): { readonly alerts?: AlertMemory } {
+  return plan.rollbackOn === undefined && more.stormAt === undefined
+    ? {}
+    : { alerts: { ...s.alerts, ...more } };
+}
+
+/** A rollback by an alert: neither that firing nor another one for the same flip does it again. */
+function attributed(
+  plan: Plan,
+  s: State,
+  { alert }: Extract<Cause, { kind: "alert" }>,
+): { readonly alerts?: AlertMemory } {
+  const flippedWall = flippedWallOf(s, newestUndoable(plan, s));
+  if (flippedWall === undefined) return {};
+  return alertMemory(plan, s, { tookBack: [...(s.alerts?.tookBack ?? []), { alert, flippedWall }] });
+}
+
+function causeInWords(cause: Cause): string {
   switch (cause.kind) {
     case "breach":
     case "still_breaching":
@@ -87,8 +107,17 @@ function causeInWords(cause: Of<"rollback_started">["cause"]): string {
       return cause.because ?? "rolled back by a person";
     case "blind":
       return `blind: ${cause.detail}`;
+    case "alert":
+      return `alert ${cause.name} fired ${cause.detail}`;
   }
 }
+
+/** Holds whose end says that people have looked at the alerts so far and go on. */
+const DECIDED_BY_PEOPLE: ReadonlySet<HoldReason> = new Set<HoldReason>([
+  "alert_storm",
+  "not_the_cause",
+  "undo_by_hand",
+]);
 
 export type WatchEvent = Of<"held" | "resumed" | "drift_found" | "unlatched" | "verdict_changed" | "paged">;
 
@@ -97,10 +126,17 @@ export function applyWatch(plan: Plan, s: State, event: WatchEvent, { at, wall }
     case "held": {
       const { reason, detail, by } = event;
       const others = s.holds.filter((hold) => hold.reason !== reason);
-      return { ...s, holds: [...others, { reason, detail, by, since: at, wall }] };
+      const storm = reason === "alert_storm" ? alertMemory(plan, s, { stormAt: at }) : {};
+      return { ...s, ...storm, holds: [...others, { reason, detail, by, since: at, wall }] };
     }
-    case "resumed":
-      return { ...s, holds: s.holds.filter((hold) => !event.reasons.includes(hold.reason)) };
+    case "resumed": {
+      const decided = event.reasons.some((reason) => DECIDED_BY_PEOPLE.has(reason));
+      return {
+        ...s,
+        ...(decided ? alertMemory(plan, s, { settledWall: wall }) : {}),
+        holds: s.holds.filter((hold) => !event.reasons.includes(hold.reason)),
+      };
+    }
     case "drift_found": {
       const back = s.flips[event.flag]?.flip.to;
       const { [event.flag]: _was, ...others } = s.overridden;

@@ -99,6 +99,7 @@ function startStage(plan: Plan, s: State, event: Of<"stage_started">, at: number
       extraMs: 0,
       startedAt: event.substage === 0 ? at : (stage.startedAt ?? at),
       startedWall: event.substage === 0 ? wall : (stage.startedWall ?? wall),
+      flippedWall: wall,
     })),
     flips: {
       ...s.flips,

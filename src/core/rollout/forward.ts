@@ -1,6 +1,6 @@
 /** Decisions that go forward: when the next step may start, what it waits for, and whether an enabled stage has taken effect. */
 import { BELAY, type Flip, type RolloutEvent } from "../event.ts";
-import { flagsOfStage, type Guard, type Plan } from "../plan.ts";
+import { flagsOfStage, type Guard, isWaitedFor, type Plan } from "../plan.ts";
 import { formatSetting, OFF, sameSetting } from "../setting.ts";
 import { formatDuration, isOpen, MINUTE, type Now, opensAt, SECOND } from "../time.ts";
 import type { Judgement } from "../verdict.ts";
@@ -196,13 +196,13 @@ export function upcomingStage(plan: Plan, state: State): number {
   return more ? newest : Math.min(newest + 1, plan.stages.length - 1);
 }
 
-/** Guards asked before stage `index` starts: those watched now and those of the stage itself, except expectations of what is not on yet. */
+/** Guards asked before stage `index` starts: those watched now and those of the stage itself, except trends and expectations of what is not on yet. */
 export function guardsBefore(plan: Plan, state: State, index: number): readonly Guard[] {
   const now = watchedGuards(plan, state);
   return [
     ...now,
     ...guardsFor(plan, index).filter((guard) => guard.kind !== "expect" && !now.includes(guard)),
-  ];
+  ].filter(isWaitedFor);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What people may do to a rollout: each verb becomes events, a note that it is done already, or a refusal with a reason code. */
 import { type Actor, formatActor, type RolloutEvent, SELF_ENDING } from "../event.ts";
-import { flagsOfStage, leastSoakMs, type Plan } from "../plan.ts";
+import { flagsOfStage, isWaitedFor, leastSoakMs, type Plan } from "../plan.ts";
 import { refuse } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
 import { type Ask, type Asker, already, done, type Outcome } from "./ask.ts";
@@ -156,7 +156,9 @@ function onResume(plan: Plan, state: State, by: Actor, world: World): Outcome {
     return latchedRefusal(state, latched, stage?.name ?? latched);
   }
   const breaching = watchedGuards(plan, state).find(
-    (guard) => judgementOf(plan, state, world, guard).verdict === "breach",
+    (guard) =>
+      (isWaitedFor(guard) || guard.consequence === "hold") &&
+      judgementOf(plan, state, world, guard).verdict === "breach",
   );
   if (breaching !== undefined) {
     return refuse(

@@ -1,6 +1,6 @@
 /** The soak: time covered by fresh `pass` of every guard, the only thing that lets a stage pass. */
 import type { RolloutEvent } from "../event.ts";
-import type { Plan } from "../plan.ts";
+import { isWaitedFor, type Plan } from "../plan.ts";
 import { MINUTE } from "../time.ts";
 import { newestFlagStage, type State, soakNeededMs } from "./state.ts";
 import { judgementOf, type World, watchedGuards } from "./world.ts";
@@ -10,7 +10,7 @@ export const PROGRESS_EVERY_MS = MINUTE;
 
 const NONE: readonly RolloutEvent[] = [];
 
-/** Soak covered by fresh `pass` of every guard so far, and up to when; expectations do not stop the clock, they are asked at its end. */
+/** Soak covered by fresh `pass` of every guard so far, and up to when; expectations do not stop the clock, they are asked at its end, and trends not at all. */
 export function soakCredit(
   plan: Plan,
   state: State,
@@ -21,7 +21,7 @@ export function soakCredit(
   let from = stage.creditedTo;
   let to = Number.POSITIVE_INFINITY;
   for (const guard of watchedGuards(plan, state)) {
-    if (guard.kind === "expect") continue;
+    if (guard.kind === "expect" || !isWaitedFor(guard)) continue;
     const judgement = judgementOf(plan, state, world, guard);
     if (judgement.passSince === undefined || judgement.passUntil === undefined) return undefined;
     from = Math.max(from, judgement.passSince);

@@ -27,6 +27,8 @@ export interface StageState {
   readonly cut: boolean;
   readonly startedAt?: number;
   readonly startedWall?: number;
+  /** Wall ms of the newest flip; of its first substage `startedWall` says it too. */
+  readonly flippedWall?: number;
   readonly enabledAt?: number;
 }
 
@@ -78,6 +80,16 @@ export interface Rollback {
   readonly recoveredAt?: number;
 }
 
+/** What alerts have led to so far. `Wall` instants are Unix ms. */
+export interface AlertMemory {
+  /** Alerts that began by then change nothing any more: a look has ended since, or a person has decided. */
+  readonly settledWall?: number;
+  /** Firings that took a stage back, each with the flip that it was attributed to. */
+  readonly tookBack?: readonly { readonly alert: string; readonly flippedWall: number }[];
+  /** Steady ms at which a storm last held the run. */
+  readonly stormAt?: number;
+}
+
 export interface LastVerdict {
   readonly verdict: Verdict;
   readonly reason?: VerdictReason;
@@ -121,6 +133,7 @@ export interface State {
   };
   readonly review?: { readonly seq: number; readonly stage: number; readonly since: number };
   readonly rollback?: Rollback;
+  readonly alerts?: AlertMemory;
   /** Everything that is held, blind, waiting or rolled back moves the plan: total ms so far, and since when it stands still. */
   readonly shiftMs: number;
   readonly stoppedSince?: number;
@@ -163,6 +176,11 @@ export function substageAt(plan: Plan, stage: number, substage: number): Substag
 /** Index of the newest begun stage, reviews included; -1 when none. */
 export function newestStage(state: State): number {
   return state.stages.findLastIndex(isBegun);
+}
+
+/** The wall instant (Unix ms) of the newest flip of a stage; undefined before its first. */
+export function flippedWallOf(state: State, stage: number): number | undefined {
+  return state.stages[stage]?.flippedWall ?? state.stages[stage]?.startedWall;
 }
 
 /** Index of the newest begun stage that sets flags (baseline included); -1 when none. Guards are judged for this stage. */

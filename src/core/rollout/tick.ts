@@ -1,7 +1,7 @@
 /** One tick: given the world as last seen, the first transition of a rollout that is due now, or none. The engine repeats it until none is left. */
 import { BELAY, type HoldReason, type RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
-import { flagsOfStage } from "../plan.ts";
+import { flagsOfStage, isWaitedFor } from "../plan.ts";
 import { formatSetting, sameSetting } from "../setting.ts";
 import { formatDuration, type Now } from "../time.ts";
 import {
@@ -15,6 +15,7 @@ import {
 import { onBreach } from "./breach.ts";
 import { nextForward, onEnabling } from "./forward.ts";
 import { onLooking } from "./look.ts";
+import { onAlerts } from "./on-alert.ts";
 import { bankProgress, onSoaking } from "./soak.ts";
 import {
   hasHold,
@@ -58,6 +59,8 @@ function onStuck(plan: Plan, state: State, world: World, now: Now): readonly Rol
 
 function onWalking(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   let events = onBreach(plan, state, world);
+  if (events.length > 0) return events;
+  events = onAlerts(plan, state, world, now);
   if (events.length > 0) return events;
   events = onComeback(state, world);
   if (events.length > 0) return events;
@@ -159,7 +162,7 @@ function onDrift(plan: Plan, state: State, world: World): readonly RolloutEvent[
   return NONE;
 }
 
-/** Blind at once when any watched guard has no evidence; pages and applies `on_blind` after `blind_after`; ends by itself with fresh evidence. */
+/** Blind at once when any watched guard has no evidence or nobody can say whether alerts fire; pages and applies `on_blind` after `blind_after`; ends by itself with fresh evidence. */
 function onBlind(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   let detail: string | undefined;
   for (const guard of watchedGuards(plan, state)) {
@@ -172,15 +175,18 @@ function onBlind(plan: Plan, state: State, world: World, now: Now): readonly Rol
     detail = `${guard.name} (${why})`;
     break;
   }
+  if (world.alerts?.blind !== undefined) detail ??= `alerts (${world.alerts.blind})`;
   const hold = state.holds.find((one) => one.reason === "blind");
   if (detail !== undefined && hold === undefined) {
     return [...bankProgress(plan, state, world), { kind: "held", reason: "blind", detail, by: BELAY }];
   }
   if (hold === undefined) return NONE;
   if (detail === undefined) {
-    const waiting = watchedGuards(plan, state).some(
-      (guard) => judgementOf(plan, state, world, guard).reason === "not_asked",
-    );
+    const waiting =
+      world.alerts?.isUnasked === true ||
+      watchedGuards(plan, state).some(
+        (guard) => isWaitedFor(guard) && judgementOf(plan, state, world, guard).reason === "not_asked",
+      );
     return waiting ? NONE : [{ kind: "resumed", reasons: ["blind"], by: BELAY }];
   }
   if (now.steady - hold.since < plan.blindAfterMs || newestUndoable(plan, state) < 0) return NONE;

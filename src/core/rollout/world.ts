@@ -1,6 +1,7 @@
 /** The world as the engine last saw it, handed to `decide` with every tick; and what the core reads out of it. */
+import type { AlertView } from "../alerts/view.ts";
 import { longestGapMs } from "../analysis.ts";
-import type { Guard, Plan } from "../plan.ts";
+import { type Guard, isWaitedFor, type Plan } from "../plan.ts";
 import { type Setting, sameSetting, toWire } from "../setting.ts";
 import { type Judgement, unjudged } from "../verdict.ts";
 import type { Reading, ServiceView } from "./desired.ts";
@@ -21,6 +22,8 @@ export interface World {
   readonly readAt?: number;
   /** Why the flag store cannot be read or written at present. */
   readonly storeFault?: string;
+  /** What is known of alerts; undefined where no alert concerns this rollout. */
+  readonly alerts?: AlertView;
 }
 
 export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {}, refusals: {}, since: 0 };
@@ -28,8 +31,8 @@ export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {}, ref
 const watchedIn = new WeakMap<State, { readonly plan: Plan; readonly guards: readonly Guard[] }>();
 
 /**
- * Guards that are judged now: those of the newest flag stage, and during a look also the one that caused the rollback. Remembered until the
- * state changes: it is asked many times on every tick.
+ * Guards that are judged now: those of the newest flag stage, and during a look also the one that caused the rollback; a look takes minutes, in
+ * which no trend can be seen. Remembered until the state changes: it is asked many times on every tick.
  */
 export function watchedGuards(plan: Plan, state: State): readonly Guard[] {
   const known = watchedIn.get(state);
@@ -40,7 +43,8 @@ export function watchedGuards(plan: Plan, state: State): readonly Guard[] {
 }
 
 function findWatched(plan: Plan, state: State): readonly Guard[] {
-  const guards = guardsFor(plan, newestFlagStage(plan, state));
+  const all = guardsFor(plan, newestFlagStage(plan, state));
+  const guards = state.phase === "looking" ? all.filter(isWaitedFor) : all;
   const cause = state.phase === "looking" ? state.rollback?.cause : undefined;
   if (cause === undefined || (cause.kind !== "breach" && cause.kind !== "still_breaching")) return guards;
   if (guards.some((guard) => guard.name === cause.guard)) return guards;
@@ -56,6 +60,7 @@ export function judgementOf(plan: Plan, state: State, world: World, guard: Guard
 
 /** Whether this judgement leaves us blind: asked without evidence, or not answered for longer than a run of polls may gap. */
 export function isBlind(plan: Plan, world: World, guard: Guard, judgement: Judgement, now: number): boolean {
+  if (!isWaitedFor(guard)) return false;
   const asked = judgement.reason !== "not_asked";
   // What an expectation waits for may not exist before anybody uses the flag.
   if (

@@ -4,6 +4,7 @@ import { claimsOf } from "../../../src/core/gate.ts";
 import { guardsBefore } from "../../../src/core/rollout/forward.ts";
 import { isBegun, isLive, type State } from "../../../src/core/rollout/state.ts";
 import { OFF } from "../../../src/core/setting.ts";
+import { alertTookBackOnce, alertWasOurs, stormTookNothingBack } from "./alerts.ts";
 import type { History } from "./history.ts";
 
 /** A breach verdict rests on values at most this old: the window, n polls, and one answer's delay, s. */
@@ -104,6 +105,9 @@ export const EVENT_CHECKS = {
   I11c: lookFailedForCause,
   I12: claimedOffIsOff,
   I3b: stageIsJournaled,
+  A1: alertWasOurs,
+  A2: alertTookBackOnce,
+  A3: stormTookNothingBack,
 } as const satisfies Readonly<Record<string, EventCheck>>;
 
 /** In the order in which they are checked. */

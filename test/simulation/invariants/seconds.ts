@@ -20,7 +20,7 @@ export interface SecondCheck {
 }
 
 /** Capable time for which each of several wrongs has lasted without an end; time in between that was not capable is left out. */
-class Lasting {
+export class Lasting {
   readonly #ms = new Map<string, number>();
 
   /** Counts one second of a wrong, or its end; returns the ms counted. */

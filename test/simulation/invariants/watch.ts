@@ -1,6 +1,7 @@
 /** Checks every promise on a simulated run, each at its moment, and keeps what was broken. */
 import type { Recorded } from "../../../src/core/event.ts";
 import type { State } from "../../../src/core/rollout/state.ts";
+import { AlertIsActedOn } from "./alerts.ts";
 import { CHANGE_CHECKS } from "./changes.ts";
 import { commandsAreAnswered, messagesAreDelivered, rolledBackIsOff, runHasSettled } from "./end.ts";
 import { COMMIT_CHECKS, EVENT_CHECKS } from "./events.ts";
@@ -24,6 +25,7 @@ export class Watch {
   readonly #takenBackIsOff = new TakenBackIsOff();
   readonly #breachIsActedOn: BreachIsActedOn;
   readonly #driftIsNoticed = new DriftIsNoticed();
+  readonly #alertIsActedOn = new AlertIsActedOn();
   #changesSeen = 0;
 
   constructor(history: History) {
@@ -55,6 +57,7 @@ export class Watch {
     this.#note("I1", this.#takenBackIsOff.check(history, isCapable));
     this.#note("I1b", this.#breachIsActedOn.check(history, isCapable));
     this.#note("R10", this.#driftIsNoticed.check(history, isCapable && isJournaling));
+    this.#note("A4", this.#alertIsActedOn.check(history, isCapable && isJournaling));
     const changes = history.changes();
     for (; this.#changesSeen < changes.length; this.#changesSeen++) {
       const change = changes[this.#changesSeen];

@@ -1,0 +1,123 @@
+/** What is due for an incident: what its pager is still to be sent, when paging counts as failed, and how it escalates. */
+import { type Actor, BELAY } from "../event.ts";
+import { formatDuration, MINUTE, type Now, SECOND } from "../time.ts";
+import type { Incident, IncidentEvent, PagerAction, Through, Who } from "./incident.ts";
+
+/** Every page that may not wait is acknowledged in this time, unless configured otherwise, or goes to the next person. */
+export const ACK_WITHIN_MS = 5 * MINUTE;
+/** A page that the pager service has not taken by then is told by the second channel. */
+export const TAKEN_WITHIN_MS = 50 * SECOND;
+/** A page that was taken must be seen as an incident by then. */
+export const CONFIRMED_WITHIN_MS = 2 * MINUTE;
+/** So long after the deadline a pager service that does not answer is left for the second channel. */
+export const ESCALATION_PATIENCE_MS = 20 * SECOND;
+
+/** What the world says of an incident. */
+export interface PagerFacts {
+  /** Whether there is a pager service at all, and whether its incidents can be read and moved. */
+  readonly hasPager: boolean;
+  readonly hasRest: boolean;
+  /** The newest words with which the pager service failed. */
+  readonly fault?: string;
+}
+
+/** What the pager service has still to be told, in order. What it said itself is not repeated to it. */
+export function owedToPager({ phase, accepted, acknowledged, resolved }: Incident): PagerAction | undefined {
+  if (phase === "resolved") {
+    const isOurs = resolved?.through !== "pagerduty";
+    return isOurs && accepted.resolve === undefined ? "resolve" : undefined;
+  }
+  if (accepted.trigger === undefined) return "trigger";
+  const isOurs = phase === "acknowledged" && acknowledged?.through !== "pagerduty";
+  return isOurs && accepted.acknowledge === undefined ? "acknowledge" : undefined;
+}
+
+/** Whether nothing is left to be done about it. */
+export function isClosed(incident: Incident, hasPager: boolean): boolean {
+  return incident.phase === "resolved" && (!hasPager || owedToPager(incident) === undefined);
+}
+
+/** What time alone makes due. Pure; nothing when nothing is. */
+export function dueOf(incident: Incident, facts: PagerFacts, now: Now): readonly IncidentEvent[] {
+  const drill = drillOver(incident, now);
+  if (drill.length > 0) return drill;
+  if (incident.phase !== "open") return [];
+  const failed = incident.pagingFailed === undefined ? pagingFault(incident, facts, now) : undefined;
+  if (failed !== undefined) return [{ kind: "paging_failed", why: failed }];
+  if (incident.ackBy === undefined || now.steady < incident.ackBy) return [];
+  const canMove = facts.hasRest && incident.pager !== undefined;
+  if (canMove && now.steady < incident.ackBy + ESCALATION_PATIENCE_MS) return [];
+  return [escalatedTo(incident, "second_channel", [], undefined, facts.fault)];
+}
+
+function pagingFault(incident: Incident, facts: PagerFacts, now: Now): string | undefined {
+  if (!facts.hasPager) return undefined;
+  const taken = incident.accepted.trigger;
+  if (taken === undefined) {
+    if (now.steady - incident.openedAt < TAKEN_WITHIN_MS) return undefined;
+    return `PagerDuty has not taken the page: ${facts.fault ?? "no answer"}`;
+  }
+  if (!facts.hasRest || incident.pager !== undefined) return undefined;
+  if (now.steady - taken < CONFIRMED_WITHIN_MS) return undefined;
+  return `PagerDuty took the page, but shows no incident${facts.fault === undefined ? "" : ` (${facts.fault})`}`;
+}
+
+/** A drill ends with its acknowledgement, or when its time is over. */
+function drillOver(incident: Incident, now: Now): readonly IncidentEvent[] {
+  const { page, phase, acknowledged, openedWall } = incident;
+  if (page.source !== "drill" || phase === "resolved") return [];
+  const end = (because: string): readonly IncidentEvent[] => [
+    { kind: "resolved", by: BELAY, through: "belay", because, occurredAt: now.wall },
+  ];
+  if (phase === "acknowledged" && acknowledged !== undefined)
+    return end(
+      `the drill was acknowledged after ${formatDuration(Math.max(0, acknowledged.wall - openedWall))}`,
+    );
+  if (now.steady - incident.openedAt < incident.ackWithinMs) return [];
+  const why = `nobody acknowledged the drill in ${formatDuration(incident.ackWithinMs)}`;
+  if (incident.pagingFailed === undefined) return [{ kind: "paging_failed", why }];
+  return incident.secondOwed === undefined ? end(why) : [];
+}
+
+/** The escalation to the next person. `levels` undefined: nobody knows how many there are. */
+export function escalatedTo(
+  incident: Incident,
+  how: Extract<IncidentEvent, { kind: "escalated" }>["how"],
+  assigned: readonly string[],
+  next: { readonly steady: number; readonly levels: number } | undefined,
+  fault?: string,
+  by: Who = how === "policy" ? { kind: "pagerduty", name: "escalation policy" } : BELAY,
+): Extract<IncidentEvent, { kind: "escalated" }> {
+  const level = incident.level + 1;
+  const why = `not acknowledged in ${formatDuration(ACK_WITHIN_MS)}${fault === undefined ? "" : `; ${fault}`}`;
+  const isFurther = next !== undefined && level <= next.levels;
+  return {
+    kind: "escalated",
+    level,
+    by,
+    how,
+    why,
+    assigned,
+    ...(isFurther ? { ackBy: next.steady + incident.ackWithinMs } : {}),
+  };
+}
+
+/** Somebody's acknowledgement or resolution; nothing when it is so already, or when a newer word has passed it. */
+export function wordOf(
+  incident: Incident,
+  said: "acknowledged" | "resolved",
+  by: Who,
+  through: Through,
+  occurredAt: number,
+  because?: string,
+): readonly IncidentEvent[] {
+  if (incident.phase === "resolved") return [];
+  if (said === "acknowledged")
+    return incident.phase === "acknowledged" ? [] : [{ kind: "acknowledged", by, through, occurredAt }];
+  return [{ kind: "resolved", by, through, occurredAt, ...(because === undefined ? {} : { because }) }];
+}
+
+/** `slack`, `cli` or `pagerduty`, as the actor came. */
+export function throughOf(actor: Actor): Through {
+  return actor.kind === "belay" ? "belay" : actor.via;
+}

@@ -1,0 +1,180 @@
+/** An incident: one page from the moment it is asked for until it is resolved, as a fold of its events. */
+import { type Actor, formatActor, type RecordedOf } from "../event.ts";
+import type { PageRequest } from "./page.ts";
+
+/** Where a word about an incident came from. */
+export type Through = "slack" | "cli" | "pagerduty" | "belay";
+
+/** Who acted: a person, Belay, or somebody in the pager service, by the name it gives. */
+export type Who = Actor | { readonly kind: "pagerduty"; readonly name: string };
+
+export type PagerAction = "trigger" | "acknowledge" | "resolve";
+
+/** How an incident went to the next person: `policy` by the pager's own policy, `rest` by Belay, `second_channel` where nothing else was there. */
+export type EscalatedHow = "policy" | "rest" | "second_channel";
+
+export type IncidentEvent =
+  | {
+      readonly kind: "triggered";
+      readonly name: string;
+      readonly page: PageRequest;
+      readonly ackWithinMs: number;
+    }
+  /** The pager service took an event. */
+  | { readonly kind: "accepted"; readonly action: PagerAction }
+  /** The pager service shows the incident itself. */
+  | {
+      readonly kind: "confirmed";
+      readonly pagerId: string;
+      readonly url: string;
+      readonly assigned: readonly string[];
+    }
+  /** Paging does not work: on-call is to be told by the second channel. */
+  | { readonly kind: "paging_failed"; readonly why: string }
+  /** The second channel took what it was to tell. */
+  | { readonly kind: "second_told" }
+  /** `occurredAt`: wall ms. */
+  | {
+      readonly kind: "acknowledged";
+      readonly by: Who;
+      readonly through: Through;
+      readonly occurredAt: number;
+    }
+  /** `ackBy`: steady ms of the next deadline; undefined when there is nobody further. */
+  | {
+      readonly kind: "escalated";
+      readonly level: number;
+      readonly by: Who;
+      readonly how: EscalatedHow;
+      readonly why: string;
+      readonly assigned: readonly string[];
+      readonly ackBy?: number;
+    }
+  | {
+      readonly kind: "resolved";
+      readonly by: Who;
+      readonly through: Through;
+      readonly because?: string;
+      readonly occurredAt: number;
+    };
+
+/** Somebody's word that ended a phase. */
+export interface Said {
+  readonly by: string;
+  readonly through: Through;
+  readonly wall: number;
+  readonly because?: string;
+}
+
+export interface Incident {
+  readonly schema: 1;
+  /** The page's key. */
+  readonly id: string;
+  /** A short name for people, such as `i-7Q2`. */
+  readonly name: string;
+  readonly revision: number;
+  readonly phase: "open" | "acknowledged" | "resolved";
+  readonly page: PageRequest;
+  /** Steady ms. */
+  readonly openedAt: number;
+  readonly openedWall: number;
+  /** How long each person asked has to acknowledge. */
+  readonly ackWithinMs: number;
+  /** Steady ms of the next escalation. */
+  readonly ackBy?: number;
+  /** 1 is the first person asked. */
+  readonly level: number;
+  readonly escalatedWall?: number;
+  readonly escalatedHow?: EscalatedHow;
+  /** What the pager service has taken, each with the steady ms. */
+  readonly accepted: Readonly<Partial<Record<PagerAction, number>>>;
+  readonly pager?: { readonly id: string; readonly url: string };
+  readonly assigned: readonly string[];
+  /** Why paging counts as failed; told by the second channel. */
+  readonly pagingFailed?: string;
+  /** What the second channel has still to tell, and why. */
+  readonly secondOwed?: string;
+  readonly acknowledged?: Said;
+  readonly resolved?: Said;
+}
+
+export type RecordedIncident = RecordedOf<IncidentEvent>;
+
+export function nameOfWho(who: Who): string {
+  return who.kind === "pagerduty" ? `${who.name} (PagerDuty)` : formatActor(who);
+}
+
+/** The next state. Throws on a stream that does not begin with `triggered`. */
+export function evolveIncident(state: Incident | undefined, recorded: RecordedIncident): Incident {
+  const { event, seq, at, wall } = recorded;
+  if (event.kind === "triggered") return opened(recorded, event);
+  if (state === undefined) throw new Error(`an incident begins with triggered, found ${event.kind}`);
+  const next = { ...state, revision: seq };
+  switch (event.kind) {
+    case "accepted":
+      return { ...next, accepted: { ...state.accepted, [event.action]: at } };
+    case "confirmed":
+      return { ...next, pager: { id: event.pagerId, url: event.url }, assigned: event.assigned };
+    case "paging_failed":
+      return { ...next, pagingFailed: event.why, secondOwed: event.why };
+    case "second_told": {
+      const { secondOwed: _, ...told } = next;
+      return told;
+    }
+    case "acknowledged": {
+      const { ackBy: _, ...waiting } = next;
+      return { ...waiting, phase: "acknowledged", acknowledged: saidBy(event) };
+    }
+    case "escalated": {
+      const { ackBy: _, ...waiting } = next;
+      return {
+        ...waiting,
+        level: event.level,
+        escalatedWall: wall,
+        escalatedHow: event.how,
+        assigned: event.assigned.length > 0 ? event.assigned : state.assigned,
+        ...(event.ackBy === undefined ? {} : { ackBy: event.ackBy }),
+        ...(event.how === "second_channel" ? { secondOwed: event.why } : {}),
+      };
+    }
+    case "resolved": {
+      const { ackBy: _, secondOwed: __, ...waiting } = next;
+      return { ...waiting, phase: "resolved", resolved: saidBy(event) };
+    }
+  }
+}
+
+function opened(
+  { seq, at, wall }: RecordedIncident,
+  event: Extract<IncidentEvent, { kind: "triggered" }>,
+): Incident {
+  return {
+    schema: 1,
+    id: event.page.key,
+    name: event.name,
+    revision: seq,
+    phase: "open",
+    page: event.page,
+    openedAt: at,
+    openedWall: wall,
+    level: 1,
+    accepted: {},
+    assigned: [],
+    ackWithinMs: event.ackWithinMs,
+    ...(mayWait(event.page) ? {} : { ackBy: at + event.ackWithinMs }),
+  };
+}
+
+/** A P2 may wait for the morning, and a drill wakes nobody else. */
+function mayWait({ severity, source }: PageRequest): boolean {
+  return severity === "P2" || source === "drill";
+}
+
+function saidBy(event: Extract<IncidentEvent, { kind: "acknowledged" | "resolved" }>): Said {
+  return {
+    by: nameOfWho(event.by),
+    through: event.through,
+    wall: event.occurredAt,
+    ...("because" in event && event.because !== undefined ? { because: event.because } : {}),
+  };
+}

@@ -1,0 +1,122 @@
+/** An incident as people see it: a message of its own, the lines it adds to a message that tells of it already, and one line in a list. */
+import type { Incident } from "../oncall/incident.ts";
+import type { Offer } from "../refusal.ts";
+import { formatDuration, type Now } from "../time.ts";
+import { type Alert, type AlertLine, line, type Part } from "./told.ts";
+
+/** The buttons that still make sense; a rollback is not offered where `others` do so already. */
+export function incidentOffers(incident: Incident, others: readonly Offer[] = []): readonly Offer[] {
+  const { name, phase, page } = incident;
+  if (phase === "resolved") return [];
+  const ack: readonly Offer[] =
+    phase === "open" ? [{ label: "Ack", command: `oncall ack ${name}`, style: "primary" }] : [];
+  const back: readonly Offer[] =
+    page.run === undefined ||
+    page.stage === undefined ||
+    page.tells?.about === "rollback" ||
+    others.some((one) => one.command.startsWith("rollout rollback"))
+      ? []
+      : [
+          {
+            label: `Roll back ${page.stage}`.slice(0, 70),
+            command: `rollout rollback ${page.stage} run=${page.run}`,
+            style: "danger",
+            confirm: `Take back ${page.stage} now?`,
+          },
+        ];
+  return [
+    ...ack,
+    { label: "Escalate", command: `oncall escalate ${name}`, confirm: `Ask the next person about ${name}?` },
+    { label: "Resolve", command: `oncall resolve ${name}`, confirm: `Resolve ${name}?` },
+    ...back,
+  ];
+}
+
+/** How it stands with on-call, in one line. */
+export function incidentParts(incident: Incident): readonly Part[] {
+  const { name, page, phase, acknowledged, resolved } = incident;
+  const head = `${name} ${page.severity}`;
+  if (phase === "resolved" && resolved !== undefined)
+    return [
+      `${head}, resolved by ${resolved.by} `,
+      { wall: resolved.wall },
+      resolved.because === undefined ? "" : `: ${resolved.because}`,
+    ];
+  if (phase === "acknowledged" && acknowledged !== undefined)
+    return [`${head}, acknowledged by ${acknowledged.by} `, { wall: acknowledged.wall }];
+  return [`${head}, ${pagedWhom(incident)}`, ...deadline(incident)];
+}
+
+function pagedWhom({ assigned, level, accepted, pagingFailed }: Incident): string {
+  if (assigned.length > 0) return `paged ${assigned.join(", ")}${level > 1 ? ` (level ${level})` : ""}`;
+  if (accepted.trigger !== undefined) return "paged";
+  return pagingFailed === undefined ? "not acknowledged yet" : `PAGING FAILED: ${pagingFailed}`;
+}
+
+/** The wall instant of the deadline, from the steady one: it was fixed when the page was opened. */
+function deadline({ ackBy, openedAt, openedWall }: Incident): readonly Part[] {
+  if (ackBy === undefined) return [];
+  return ["; goes to the next person ", { wall: openedWall + (ackBy - openedAt) }, " unless acknowledged"];
+}
+
+/** Everything that an incident adds to a message that tells of it. */
+export function incidentLines(incident: Incident): readonly AlertLine[] {
+  const { escalatedHow, escalatedWall, level, pager, pagingFailed, phase } = incident;
+  const lines: AlertLine[] = [line("On call", ...incidentParts(incident))];
+  if (escalatedHow !== undefined && escalatedWall !== undefined)
+    lines.push(
+      line("Escalated", `to level ${level} ${escalatedWords(escalatedHow)} `, { wall: escalatedWall }),
+    );
+  if (pagingFailed !== undefined && phase === "open") lines.push(line("Paging", pagingFailed));
+  if (pager !== undefined) lines.push(line("PagerDuty", pager.url));
+  return lines;
+}
+
+function escalatedWords(how: NonNullable<Incident["escalatedHow"]>): string {
+  switch (how) {
+    case "policy":
+      return "by PagerDuty's policy";
+    case "rest":
+      return "by Belay through PagerDuty";
+    case "second_channel":
+      return "by the second channel";
+  }
+}
+
+/** A message of its own. */
+export function incidentPost(incident: Incident): Alert {
+  const { page, phase, name } = incident;
+  const state = phase === "open" ? "" : ` (${phase})`;
+  const lines = [
+    line("What", page.summary),
+    line("Where", `${page.service}, ${page.environment}`),
+    ...incidentLines(incident),
+    ...(page.runbook === undefined ? [] : [line("Runbook", page.runbook)]),
+  ];
+  const title = `${page.severity} ${page.service}: ${page.source === "drill" ? "drill" : name}${state}`;
+  const end =
+    phase === "resolved"
+      ? ` ${name} is resolved.`
+      : phase === "acknowledged"
+        ? ` ${name} is acknowledged.`
+        : "";
+  return {
+    title,
+    lines,
+    offers: incidentOffers(incident),
+    summary: `${page.severity} ${page.service}: ${page.summary}${end}`,
+  };
+}
+
+/** One line of a list of open incidents. */
+export function incidentLine(incident: Incident, now: Now): string {
+  const { name, page, phase, acknowledged, ackBy } = incident;
+  const age = formatDuration(Math.max(0, now.steady - incident.openedAt));
+  const state =
+    phase === "acknowledged"
+      ? `acknowledged by ${acknowledged?.by ?? "somebody"}`
+      : ackBy === undefined
+        ? "open"
+        : `open, escalates in ${formatDuration(Math.max(0, ackBy - now.steady))}`;
+  return `${name}  ${page.severity}  ${page.service}: ${page.summary} (${age} old, ${state})`;
+}

@@ -1,0 +1,26 @@
+/** A live rollout in a few words, for posts that tell of everything at once. */
+import type { Plan } from "../plan.ts";
+import { isBegun, isLive, pendingBackward, type State } from "../rollout/state.ts";
+import { cardOf, type Shown } from "./card.ts";
+import type { RolloutFact } from "./health-post.ts";
+
+/** Where it stands, and its next forward step if one is planned. */
+export function rolloutFact(shown: Shown): RolloutFact {
+  const card = cardOf(shown);
+  const next = card.rows.find((row) => row.mark === "next");
+  return {
+    name: card.rollout,
+    stands: `${card.status.toLowerCase()}, ${card.says}`,
+    ...(next === undefined ? {} : { nextStep: next.name }),
+    ...(next?.wall === undefined ? {} : { nextWall: next.wall }),
+  };
+}
+
+/** Whether flags of this run are on their way, forward or back: nothing of its service is to be restarted meanwhile. */
+export function isStepUnderWay(plan: Plan, state: State): boolean {
+  if (!isLive(state)) return pendingBackward(state).length > 0;
+  const isEnabling = plan.stages.some(
+    (_, index) => isBegun(state.stages[index]) && state.stages[index]?.status === "enabling",
+  );
+  return state.phase === "rolling_back" || isEnabling || pendingBackward(state).length > 0;
+}

@@ -1,0 +1,336 @@
+/** Composes the desks besides the rollouts: on call, alerts, health and schedules, with their outsides; started after the engine and stopped before it. */
+import type { Hono } from "hono";
+import { createAlertmanager } from "./adapters/alertmanager.ts";
+import { createCalendar } from "./adapters/calendar.ts";
+import { createHeartbeat, type Heartbeat } from "./adapters/heartbeat.ts";
+import { alertRoutes } from "./adapters/http/alerts.ts";
+import type { HttpServer } from "./adapters/http/server.ts";
+import { startWebhooks } from "./adapters/http/webhooks.ts";
+import { createPagerDuty } from "./adapters/pagerduty/events.ts";
+import { pagerWebhookRoutes } from "./adapters/pagerduty/webhook.ts";
+import { createSecondChannel } from "./adapters/second-channel.ts";
+import type { Config } from "./config.ts";
+import type { Connections } from "./connections.ts";
+import type { Actor } from "./core/event.ts";
+import type { PageRequest } from "./core/oncall/page.ts";
+import type { Guard, Plan } from "./core/plan.ts";
+import { isStepUnderWay, rolloutFact } from "./core/report/rollout-fact.ts";
+import { isLive } from "./core/rollout/state.ts";
+import { MINUTE } from "./core/time.ts";
+import type { WatchPlan } from "./core/watch/plan.ts";
+import { Alerts } from "./engine/alerts.ts";
+import type { Desks as CommandDesks } from "./engine/commands.ts";
+import type { Engine } from "./engine/engine.ts";
+import { Health } from "./engine/health.ts";
+import { HealthCommands } from "./engine/health-commands.ts";
+import { healthDesk } from "./engine/health-desk.ts";
+import { askTrend } from "./engine/measure.ts";
+import { OnCall } from "./engine/oncall.ts";
+import { onCallCommands, onCallFact } from "./engine/oncall-commands.ts";
+import { rollbackPageKey } from "./engine/pages.ts";
+import { impatientSubjects } from "./engine/patience.ts";
+import { type Clock, type Journal, type Log, messageOfFault } from "./engine/ports.ts";
+import { buildPost, type PostSources } from "./engine/posts.ts";
+import { Schedules } from "./engine/schedules.ts";
+import { createScheduleCommands, scheduleDesk } from "./engine/schedules-commands.ts";
+import type { JobActions } from "./engine/schedules-run.ts";
+import type { Calendar, Pager, SecondChannel, SubjectJournal } from "./engine/watch-ports.ts";
+
+const HEARTBEAT_MS = MINUTE;
+
+export interface DesksOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly journal: Journal & SubjectJournal;
+  readonly connections: Connections;
+  /** The engine, once there is one; asked only after `start`. */
+  readonly engine: () => Engine;
+  readonly plans: () => ReadonlyMap<string, Plan>;
+  /** Guards of a flags file, by its stem. */
+  readonly guardsOf: (source: string) => readonly Guard[];
+  /** Undefined while Belay is well. */
+  readonly unwell: () => string | undefined;
+}
+
+type Closing = { close(): void };
+
+export class Desks {
+  readonly onCall: OnCall;
+  readonly alerts: Alerts;
+  readonly commands: CommandDesks;
+  readonly #options: DesksOptions;
+  readonly #journal: SubjectJournal;
+  readonly #health: Health;
+  readonly #schedules: Schedules;
+  readonly #calendar: Calendar;
+  readonly #pager: (Pager & Closing) | undefined;
+  readonly #second: (SecondChannel & Closing) | undefined;
+  #watches: ReadonlyMap<string, WatchPlan> = new Map();
+  #hooks: HttpServer | undefined;
+  #heartbeat: Heartbeat | undefined;
+
+  constructor(options: DesksOptions) {
+    this.#options = options;
+    const { clock, config, journal, log } = options;
+    this.#journal = telling(impatientSubjects(journal, clock), () => options.engine().kick());
+    this.#calendar = createCalendar({ clock });
+    this.#pager = pagerOf(options);
+    const { secondChannelUrl } = config;
+    this.#second =
+      secondChannelUrl === undefined ? undefined : createSecondChannel({ url: secondChannelUrl });
+    this.onCall = this.#createOnCall();
+    this.alerts = this.#createAlerts();
+    this.#health = this.#createHealth();
+    this.#schedules = new Schedules({
+      clock,
+      log,
+      journal: this.#journal,
+      calendar: this.#calendar,
+      actions: this.#actions(),
+    });
+    this.commands = this.#commandDesks();
+  }
+
+  get hooksPort(): number | undefined {
+    return this.#hooks?.port;
+  }
+
+  /** The watches as they stand in the files now; what the journal cannot tell of now is taken up at the next reload. */
+  async setWatches(watches: ReadonlyMap<string, WatchPlan>): Promise<void> {
+    this.#watches = watches;
+    try {
+      await this.#health.setWatches(watches);
+    } catch (error) {
+      this.#options.log.error("the probes could not be taken up", { error: messageOfFault(error) });
+    }
+    this.#schedules.setWatches(watches);
+  }
+
+  /** To be called when the engine has taken over what was live. Rejects when the journal cannot be read or the webhooks' port is taken. */
+  async start(): Promise<void> {
+    const { config, clock, log, unwell } = this.#options;
+    await this.onCall.start();
+    await this.alerts.start();
+    await this.#health.start();
+    await this.#schedules.start();
+    if (config.hooksPort !== undefined) this.#hooks = await this.#openHooks(config.hooksPort);
+    if (config.heartbeatUrl !== undefined)
+      this.#heartbeat = createHeartbeat({
+        url: config.heartbeatUrl,
+        everyMs: HEARTBEAT_MS,
+        clock,
+        log,
+        isWell: () => unwell() === undefined,
+      });
+  }
+
+  async stop(): Promise<void> {
+    await this.#hooks?.close();
+    this.#heartbeat?.stop();
+    this.alerts.stop();
+    await this.#schedules.stop();
+    await this.#health.stop();
+    this.onCall.stop();
+    this.#pager?.close();
+    this.#second?.close();
+  }
+
+  #createOnCall(): OnCall {
+    const { clock, config, engine, log } = this.#options;
+    return new OnCall({
+      clock,
+      log,
+      journal: this.#journal,
+      pager: this.#pager,
+      second: this.#second,
+      defaultChannel: config.defaultChannel,
+      ackWithinMs: config.ackWithinMs,
+      sendNow: (drafts) => engine().sendNow(drafts),
+      over: (page) => this.#over(page),
+      command: (text, actor, key) => this.#command(text, actor, key),
+    });
+  }
+
+  /** The page of a rollback ends when production has recovered. */
+  #over({ key, run, tells }: PageRequest): string | undefined {
+    if (run === undefined || tells?.about !== "rollback" || key !== rollbackPageKey(run, tells.seq))
+      return undefined;
+    const state = this.#options
+      .engine()
+      .runs()
+      .find((one) => one.run === run);
+    const { rollback } = state ?? {};
+    const isOver = rollback?.seq === tells.seq && rollback.recoveredAt !== undefined;
+    return isOver ? "production has recovered after the rollback" : undefined;
+  }
+
+  #command(text: string, actor: Actor, key: string): void {
+    const { engine, log } = this.#options;
+    engine()
+      .submit({ key, text, actor, replyTo: { kind: "none" } })
+      .then((accepted) => {
+        if (accepted.kind === "unavailable") log.error("a command could not be taken", { key, text });
+      })
+      .catch((error: unknown) => log.error("a command failed", { key, error: messageOfFault(error) }));
+  }
+
+  #createAlerts(): Alerts {
+    const { clock, engine, journal, log } = this.#options;
+    return new Alerts({
+      clock,
+      log,
+      journal,
+      runs: () => engine().plansAndStates(),
+      judge: () => engine().judgeNow(),
+      connect: ({ url }) => createAlertmanager({ url }),
+      page: (page) =>
+        void this.onCall
+          .page(page)
+          .catch((error: unknown) =>
+            log.error("a page counts without the journal", { key: page.key, error: messageOfFault(error) }),
+          ),
+    });
+  }
+
+  #createHealth(): Health {
+    const { clock, config, connections, engine, log } = this.#options;
+    return new Health({
+      clock,
+      log,
+      journal: this.#journal,
+      prober: (plan) => connections.prober(plan),
+      restarter: connections.restarter,
+      stepUnderWay: (service, environment) =>
+        engine()
+          .plansAndStates()
+          .some(
+            ({ plan, state }) =>
+              plan.service === service && plan.environment === environment && isStepUnderWay(plan, state),
+          ),
+      resolvePage: (key, because) => this.onCall.resolvePage(key, because),
+      sendNow: (drafts) => engine().sendNow(drafts),
+      ...(config.defaultChannel === undefined ? {} : { defaultChannel: config.defaultChannel }),
+    });
+  }
+
+  #actions(): JobActions {
+    const { config } = this.#options;
+    const sources = this.#sources();
+    return {
+      restartTarget: (watch, target, how) => this.#health.restartTarget(watch, target, how),
+      askTrend: (plan, question) => sources.askTrend(plan, question),
+      drill: (plan) => this.#drill(plan),
+      buildPost: (plan, post, wall, jobs) => buildPost(sources, plan, post, wall, jobs),
+      channelOf: (plan) => plan.channel ?? config.defaultChannel,
+    };
+  }
+
+  #sources(): PostSources {
+    const { clock, connections, engine, guardsOf, log } = this.#options;
+    return {
+      clock,
+      log,
+      journal: this.#journal,
+      askTrend: (plan, question) =>
+        askTrend(
+          connections.metricsAt(plan.prometheus),
+          question,
+          clock.now(),
+          plan.prometheus.scrape_interval,
+        ),
+      rollouts: async () =>
+        engine()
+          .views()
+          .filter(({ state }) => isLive(state))
+          .map(rolloutFact),
+      locks: async () =>
+        engine()
+          .runs()
+          .reduce((sum, state) => sum + Object.keys(state.latched).length, 0),
+      onCall: async () => onCallFact(this.#pager?.rest, clock.now().wall),
+      metrics: (plan) => connections.metricsAt(plan.prometheus),
+      guards: (plan) => guardsOf(plan.source),
+    };
+  }
+
+  /** A page that is known to be a drill; how it ended is told when it has. */
+  async #drill(plan: WatchPlan): Promise<{ readonly ok: boolean; readonly detail: string }> {
+    const { wall } = this.#options.clock.now();
+    const { watch, service, environment, channel } = plan;
+    await this.onCall.page({
+      key: `drill.${watch}.${Math.floor(wall / MINUTE)}`,
+      severity: "P1",
+      summary: "This is a drill of the page path: acknowledge it, nothing else is to be done.",
+      service,
+      environment,
+      source: "drill",
+      wall,
+      ...(channel === undefined ? {} : { channel }),
+    });
+    return { ok: true, detail: "the drill is out; its message says when it was acknowledged" };
+  }
+
+  #commandDesks(): CommandDesks {
+    const { clock, plans } = this.#options;
+    const services = () => [
+      ...[...plans().values()].map(({ service, environment }) => ({ service, environment })),
+      ...[...this.#watches.values()].map(({ service, environment }) => ({ service, environment })),
+    ];
+    return {
+      oncall: onCallCommands({ onCall: this.onCall, clock, rest: this.#pager?.rest, services }),
+      health: healthDesk(new HealthCommands({ clock, journal: this.#journal, health: this.#health })),
+      schedule: scheduleDesk(
+        createScheduleCommands({ schedules: this.#schedules, calendar: this.#calendar, clock }),
+      ),
+    };
+  }
+
+  #openHooks(port: number): Promise<HttpServer> {
+    const { clock, config, log } = this.#options;
+    const routes: Hono[] = [
+      alertRoutes({
+        token: config.alertsToken,
+        take: (alerts, truncated) => this.alerts.take(alerts, truncated),
+        log,
+      }),
+    ];
+    const { pager } = config;
+    if (pager !== undefined && (pager.webhookSecrets.length > 0 || pager.actionTokens.length > 0))
+      routes.push(
+        pagerWebhookRoutes({
+          secrets: pager.webhookSecrets,
+          actionTokens: pager.actionTokens,
+          onWord: (word) => this.onCall.word(word),
+          keyOf: (pagerId) => this.onCall.keyOf(pagerId),
+          log,
+          now: () => clock.now().wall,
+        }),
+      );
+    return startWebhooks({ port, isGuarded: true, routes, log });
+  }
+}
+
+/** The same journal; whoever commits messages with it has them sent at once. */
+function telling(journal: SubjectJournal, kick: () => void): SubjectJournal {
+  return {
+    ...journal,
+    async commitSubject(commit) {
+      const result = await journal.commitSubject(commit);
+      if (commit.outbox.length > 0) kick();
+      return result;
+    },
+  };
+}
+
+function pagerOf({ config, log }: DesksOptions): (Pager & Closing) | undefined {
+  const { pager } = config;
+  if (pager === undefined) return undefined;
+  const { routingKey, eventsServer, apiUrl, rest } = pager;
+  return createPagerDuty({
+    routingKey,
+    server: eventsServer,
+    rest: rest === undefined ? undefined : { token: rest.token, fromEmail: rest.from, url: apiUrl },
+    log,
+  });
+}

@@ -1,0 +1,139 @@
+/** Puts firings into the journal before they are answered: those that wait go together in one transaction, and no queue grows without end. */
+import type { IncomingAlert } from "../core/alerts/incoming.ts";
+import { withDeadline } from "./concurrency.ts";
+import { type Clock, type Log, messageOfFault, OutsideFault } from "./ports.ts";
+import type { SubjectJournal } from "./watch-ports.ts";
+
+/** Keys remembered, so that what is told again and again costs no transaction. */
+const MOST_KNOWN = 50_000;
+/** Firings that may wait for the journal; more are turned away, to be sent again. */
+const MOST_WAITING = 10_000;
+/** Firings in one transaction. */
+const MOST_AT_ONCE = 1_000;
+
+/** A journal that takes longer is treated as gone, ms. */
+const JOURNAL_DEADLINE_MS = 1_500;
+
+/** What the journal remembers of alerts. */
+export type AlertJournal = Pick<
+  SubjectJournal,
+  "takeAlerts" | "unjudgedAlerts" | "judgedAlerts" | "knownAlertKeys"
+>;
+
+interface Waiting {
+  readonly alerts: readonly IncomingAlert[];
+  readonly done: PromiseWithResolvers<void>;
+}
+
+export class AlertStore {
+  readonly #clock: Clock;
+  readonly #journal: AlertJournal;
+  readonly #log: Log;
+  /** Keys that were told, and whether the journal has them; the least recently added first. */
+  readonly #known = new Map<string, "told" | "stored">();
+  readonly #waiting: Waiting[] = [];
+  readonly #judged = new Set<string>();
+  #waitingCount = 0;
+  #isWriting = false;
+
+  constructor(clock: Clock, journal: AlertJournal, log: Log) {
+    this.#clock = clock;
+    this.#journal = journal;
+    this.#log = log;
+  }
+
+  /** Firings that wait for the journal. */
+  get waiting(): number {
+    return this.#waitingCount;
+  }
+
+  /** Whether this firing was told before; from now on it was. */
+  isFirstTold(key: string): boolean {
+    if (this.#known.has(key)) return false;
+    this.#note(key, "told");
+    return true;
+  }
+
+  /** Takes over keys that the journal has. */
+  load(keys: readonly string[]): void {
+    for (const key of keys.slice(-MOST_KNOWN)) this.#note(key, "stored");
+  }
+
+  /** Resolves when the journal has all of them, with the keys that went there now; rejects with an `OutsideFault` when it does not take them. */
+  async store(alerts: readonly IncomingAlert[]): Promise<readonly string[]> {
+    const unknown = alerts.filter((alert) => this.#known.get(alert.key) !== "stored");
+    if (unknown.length === 0) return [];
+    if (this.#waitingCount + unknown.length > MOST_WAITING)
+      throw new OutsideFault("too many alerts wait for the journal", { recoverable: true });
+    const waiting: Waiting = { alerts: unknown, done: Promise.withResolvers<void>() };
+    this.#waiting.push(waiting);
+    this.#waitingCount += unknown.length;
+    if (!this.#isWriting) void this.#write();
+    await waiting.done.promise;
+    return unknown.map(({ key }) => key);
+  }
+
+  /** Marks firings as judged, with the next transactions. One that is never marked is judged once more after a restart, which changes nothing. */
+  judged(keys: readonly string[]): void {
+    for (const key of keys) if (this.#judged.size < MOST_WAITING) this.#judged.add(key);
+    if (!this.#isWriting) void this.#write();
+  }
+
+  async #write(): Promise<void> {
+    this.#isWriting = true;
+    while (this.#waiting.length > 0 || this.#judged.size > 0) {
+      if (this.#waiting.length > 0) await this.#writeBatch();
+      await this.#markJudged();
+    }
+    this.#isWriting = false;
+  }
+
+  async #writeBatch(): Promise<void> {
+    const batch: Waiting[] = [];
+    let count = 0;
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (batch.length > 0 && count + next.alerts.length > MOST_AT_ONCE) break;
+      batch.push(next);
+      count += next.alerts.length;
+      this.#waiting.shift();
+    }
+    const alerts = batch.flatMap((one) => one.alerts);
+    try {
+      await this.#soon(this.#journal.takeAlerts(alerts, this.#clock.now().wall));
+      for (const { key } of alerts) this.#note(key, "stored");
+      for (const { done } of batch) done.resolve();
+    } catch (error) {
+      for (const { done } of batch) done.reject(error);
+    } finally {
+      this.#waitingCount -= count;
+    }
+  }
+
+  async #markJudged(): Promise<void> {
+    if (this.#judged.size === 0) return;
+    const keys = [...this.#judged];
+    this.#judged.clear();
+    try {
+      await this.#soon(this.#journal.judgedAlerts(keys));
+    } catch (error) {
+      this.#log.warn("alerts could not be marked as judged; they are judged again after a restart", {
+        count: keys.length,
+        error: messageOfFault(error),
+      });
+    }
+  }
+
+  #soon<T>(call: Promise<T>): Promise<T> {
+    return withDeadline(this.#clock, JOURNAL_DEADLINE_MS, "journal", call);
+  }
+
+  #note(key: string, how: "told" | "stored"): void {
+    if (this.#known.get(key) === how) return;
+    this.#known.delete(key);
+    this.#known.set(key, how);
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= MOST_KNOWN) return;
+      this.#known.delete(oldest);
+    }
+  }
+}

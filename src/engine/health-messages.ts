@@ -1,0 +1,194 @@
+/** Which messages and pages a probe's events owe, and which pages they end. */
+import type { PageRequest } from "../core/oncall/page.ts";
+import {
+  degradedPost,
+  failurePost,
+  pageSummary,
+  type ToldProbe,
+  unknownPost,
+} from "../core/report/health-words.ts";
+import type { Alert } from "../core/report/told.ts";
+import type { PageAbout, ProbeEvent, ProbeState, RecordedProbe } from "../core/watch/probe.ts";
+import type { OutboxDraft } from "./ports.ts";
+
+/** A page of a probe whose cause is gone. */
+export interface Ended {
+  readonly key: string;
+  readonly because: string;
+}
+
+type Kinds = ReadonlySet<ProbeEvent["kind"]>;
+
+const TOLD: Kinds = new Set<ProbeEvent["kind"]>([
+  "failing",
+  "recovered",
+  "flapping",
+  "calm",
+  "circuit_opened",
+  "circuit_closed",
+  "retired",
+]);
+/** These belong to the story of a failure only while it lasts. */
+const TOLD_WHILE_FAILING: Kinds = new Set<ProbeEvent["kind"]>([
+  "restart_started",
+  "restart_done",
+  "restart_failed",
+  "unmuted",
+]);
+const NEWS_TO_USERS: Kinds = new Set<ProbeEvent["kind"]>([
+  "failing",
+  "recovered",
+  "flapping",
+  "unmuted",
+  "retired",
+]);
+
+/** Everything that these events owe, given the state after them. `defaultChannel` is for watches that name none. */
+export function draftsOf(
+  told: ToldProbe,
+  events: readonly RecordedProbe[],
+  defaultChannel: string | undefined,
+): readonly OutboxDraft[] {
+  const channel = told.plan.channel ?? defaultChannel;
+  return [
+    ...failureDrafts(told, events, channel),
+    ...unknownDrafts(told, events, channel),
+    ...events.flatMap((recorded) => pageDrafts(told, recorded, channel)),
+  ];
+}
+
+/** The message about the failure that began with event `seq`; its users' notice ends in `:users`. */
+function postKey(state: ProbeState, seq: number): string {
+  return `post:probe:${state.id}:${seq}`;
+}
+
+function failureDrafts(
+  told: ToldProbe,
+  events: readonly RecordedProbe[],
+  channel: string | undefined,
+): readonly OutboxDraft[] {
+  const { plan, probe, state } = told;
+  const { episode } = state;
+  const newest = events.at(-1);
+  if (episode === undefined || !episode.told || newest === undefined) return [];
+  const failing = state.phase === "failing";
+  const news = events.filter(
+    ({ event }) => TOLD.has(event.kind) || (failing && TOLD_WHILE_FAILING.has(event.kind)),
+  );
+  const key = postKey(state, episode.seq);
+  // Where on-call is paged, the page's own message mentions them.
+  const mention = probe.page === undefined && failing;
+  const drafts: OutboxDraft[] = [];
+  const post = failurePost(told);
+  if (post !== undefined && channel !== undefined && news.length > 0)
+    drafts.push(postDraft(key, channel, post, mention, newest.wall));
+  const users = degradedPost(told);
+  const toUsers = news.some(({ event }) => NEWS_TO_USERS.has(event.kind));
+  if (users !== undefined && plan.usersChannel !== undefined && toUsers)
+    drafts.push(postDraft(`${key}:users`, plan.usersChannel, users, false, newest.wall));
+  return drafts;
+}
+
+function unknownDrafts(
+  told: ToldProbe,
+  events: readonly RecordedProbe[],
+  channel: string | undefined,
+): readonly OutboxDraft[] {
+  const { state } = told;
+  const { unknown } = state;
+  if (channel === undefined) return [];
+  return events.flatMap(({ event, wall }): readonly OutboxDraft[] => {
+    if (event.kind === "unknown" && unknown !== undefined)
+      return [
+        postDraft(
+          `${postKey(state, unknown.seq)}:blind`,
+          channel,
+          unknownPost(told, unknown, false),
+          false,
+          wall,
+        ),
+      ];
+    if (event.kind !== "known") return [];
+    const { unknown: was } = event;
+    return [
+      postDraft(`${postKey(state, was.seq)}:blind`, channel, unknownPost(told, was, true), false, wall),
+    ];
+  });
+}
+
+function postDraft(key: string, channel: string, post: Alert, mention: boolean, wall: number): OutboxDraft {
+  return { run: undefined, key, lane: "urgent", body: { kind: "post", channel, post, mention }, wall };
+}
+
+function pageDrafts(
+  told: ToldProbe,
+  recorded: RecordedProbe,
+  channel: string | undefined,
+): readonly OutboxDraft[] {
+  return pagedBy(told, recorded.event).flatMap((about): readonly OutboxDraft[] => {
+    const key = pageKey(told.state, about);
+    return key === undefined ? [] : [pageDraft(told, key, about, recorded.wall, channel)];
+  });
+}
+
+/** What this event asks on-call to look at; nothing while the probe is muted, and one page for all while it flaps. */
+function pagedBy({ probe, state }: ToldProbe, { kind }: ProbeEvent): readonly PageAbout[] {
+  if (state.mutedUntil !== undefined) return [];
+  // With an open circuit nothing is restarted, so somebody must hear of a failure that would else page nobody.
+  const failing = state.phase === "failing" && (probe.page !== undefined || state.circuitOpen);
+  switch (kind) {
+    case "failing":
+    case "calm":
+      return failing && !state.flapping ? ["failing"] : [];
+    case "circuit_opened":
+      return ["circuit"];
+    case "flapping":
+      return ["flapping"];
+    case "unmuted":
+      if (state.flapping) return ["flapping"];
+      return failing ? ["failing"] : [];
+    default:
+      return [];
+  }
+}
+
+function pageKey(state: ProbeState, about: PageAbout): string | undefined {
+  const seq = state.pages[about];
+  return seq === undefined ? undefined : `probe:${state.id}:${seq}:${about}`;
+}
+
+function pageDraft(
+  told: ToldProbe,
+  key: string,
+  about: PageAbout,
+  wall: number,
+  channel: string | undefined,
+): OutboxDraft {
+  const { plan, probe } = told;
+  const page: PageRequest = {
+    key,
+    severity: probe.page ?? (about === "flapping" ? "P2" : "P1"),
+    summary: pageSummary(told, about),
+    service: plan.service,
+    environment: plan.environment,
+    source: "probe",
+    wall,
+    ...(channel === undefined ? {} : { channel }),
+    ...(probe.runbook === undefined ? {} : { runbook: probe.runbook }),
+  };
+  return { run: undefined, key: `page:${key}`, lane: "page", body: { kind: "page", page }, wall };
+}
+
+/** The pages whose cause is gone in this state. Level, not edge: asked again after a start, it names them again. */
+export function endedPages(state: ProbeState): readonly Ended[] {
+  const ended = (about: PageAbout, because: string): readonly Ended[] => {
+    const key = pageKey(state, about);
+    return key === undefined ? [] : [{ key, because }];
+  };
+  const gone = state.episode?.retired === true ? "the probe is not watched any more" : undefined;
+  const well = gone ?? "the probe is well again";
+  return [
+    ...(state.phase === "well" ? [...ended("failing", well), ...ended("circuit", well)] : []),
+    ...(state.flapping ? [] : ended("flapping", gone ?? "the probe is steady again")),
+  ];
+}

@@ -1,0 +1,303 @@
+/** The on-call desk: opens an incident for each page, keeps its deadline over restarts, and takes acknowledgements from wherever they come. */
+import { type Actor, BELAY } from "../core/event.ts";
+import { ACK_WITHIN_MS, dueOf, isClosed, type PagerFacts, throughOf, wordOf } from "../core/oncall/decide.ts";
+import { evolveIncident, type Incident, type IncidentEvent } from "../core/oncall/incident.ts";
+import type { PageRequest, PagerChange } from "../core/oncall/page.ts";
+import { incidentPost } from "../core/report/incident-post.ts";
+import { SECOND } from "../core/time.ts";
+import { type Bell, createBell } from "./concurrency.ts";
+import { IncidentPager } from "./oncall-pager.ts";
+import {
+  type Clock,
+  createTurns,
+  type Log,
+  messageOfFault,
+  type OutboxDraft,
+  OutsideFault,
+  type Turns,
+} from "./ports.ts";
+import type { OnCallDesk } from "./routed-chat.ts";
+import { SubjectKeeper } from "./subject.ts";
+import type { Pager, PagerWord, SecondChannel, SubjectJournal } from "./watch-ports.ts";
+
+/** Deadlines are looked at this often. */
+const TICK_MS = SECOND;
+/** Resolved incidents kept in memory, so that messages that tell of them keep their lines. */
+const RESOLVED_KEPT = 200;
+
+export interface OnCallDeps {
+  readonly clock: Clock;
+  readonly journal: SubjectJournal;
+  readonly log: Log;
+  /** Undefined where no pager service is configured: then Slack and the second channel are all there is. */
+  readonly pager: Pager | undefined;
+  readonly second: SecondChannel | undefined;
+  /** Channel of incidents whose page names none. */
+  readonly defaultChannel: string | undefined;
+  readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
+  /** How long each person has to acknowledge; five minutes when not given. */
+  readonly ackWithinMs?: number;
+  /** Why the cause of a page is gone, so that its incident ends by itself; undefined while it is not. */
+  readonly over: (page: PageRequest) => string | undefined;
+  /** Carries out a command for somebody who pressed an action in the pager service. */
+  readonly command: (text: string, actor: Actor, key: string) => void;
+}
+
+/** One incident with its turns. */
+interface Open {
+  readonly keeper: SubjectKeeper<"incident">;
+  readonly turns: Turns;
+  readonly pager: IncidentPager;
+}
+
+export class OnCall implements OnCallDesk {
+  readonly #deps: OnCallDeps;
+  /** By page key, oldest first. */
+  readonly #incidents = new Map<string, Open>();
+  readonly #opening: Turns = createTurns();
+  readonly #bell: Bell;
+  #stopped = false;
+
+  constructor(deps: OnCallDeps) {
+    this.#deps = deps;
+    this.#bell = createBell(deps.clock);
+  }
+
+  /** Takes over the open incidents, then watches their deadlines. Rejects when the journal cannot be read. */
+  async start(): Promise<void> {
+    for (const state of await this.#deps.journal.openSubjects("incident")) this.#adopt(state.id, state);
+    void this.#watch();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#bell.ring();
+  }
+
+  /** Incidents in memory, oldest first; resolved ones among them. */
+  incidents(): readonly Incident[] {
+    return [...this.#incidents.values()].flatMap(({ keeper }) => keeper.state() ?? []);
+  }
+
+  /** Opens an incident, once per key. Resolves when the journal has it; rejects (recoverable) while it counts in memory alone. */
+  async page(page: PageRequest): Promise<void> {
+    const open = await this.#opening(() => this.#open(page));
+    if (open === undefined) return;
+    const kept = open.keeper.isFlushed() ? "kept" : await open.turns(() => open.keeper.commit([]));
+    if (kept === "owed")
+      throw new OutsideFault("the journal does not have the page yet", { recoverable: true });
+  }
+
+  /** What on-call has of a run. */
+  incidentsOf(run: string): readonly Incident[] {
+    return this.incidents().filter(({ page }) => page.run === run);
+  }
+
+  /** The page key of an incident by its id in the pager service. */
+  keyOf(pagerId: string): string | undefined {
+    return this.incidents().find(({ pager }) => pager?.id === pagerId)?.id;
+  }
+
+  async change(change: PagerChange): Promise<void> {
+    await this.#deps.pager?.change(change);
+  }
+
+  /** Ends the incident of a page whose cause is gone; nothing when there is none. */
+  async resolvePage(key: string, because: string): Promise<void> {
+    const { wall } = this.#deps.clock.now();
+    await this.#say(key, (incident) => wordOf(incident, "resolved", BELAY, "belay", wall, because));
+  }
+
+  /** Somebody's word. False when nothing changed by it. */
+  async acknowledge(key: string, by: Actor, intake: string): Promise<boolean> {
+    const { wall } = this.#deps.clock.now();
+    return this.#say(key, (one) => wordOf(one, "acknowledged", by, throughOf(by), wall), [intake]);
+  }
+
+  async resolve(key: string, by: Actor, because: string | undefined, intake: string): Promise<boolean> {
+    const { wall } = this.#deps.clock.now();
+    return this.#say(key, (one) => wordOf(one, "resolved", by, throughOf(by), wall, because), [intake]);
+  }
+
+  /** Asks the next person now. The words say what came of it. */
+  async escalate(key: string, by: Actor, because: string | undefined): Promise<string> {
+    const open = this.#incidents.get(key);
+    const incident = open?.keeper.state();
+    if (open === undefined || incident === undefined || incident.phase === "resolved")
+      return "it is resolved; nobody was asked.";
+    const why = because ?? "asked to escalate";
+    const event = await open.pager.escalated(incident, why, by);
+    await this.#commit(open, () => [event]);
+    return event.how === "rest"
+      ? `${incident.name} went to level ${event.level} in PagerDuty.`
+      : `${incident.name} was told by the second channel: no pager service could move it.`;
+  }
+
+  /** A word from the pager service; resolves when it is durable. An older word never undoes a newer one. */
+  async word(word: PagerWord): Promise<void> {
+    const open = this.#incidents.get(word.dedupKey);
+    const incident = open?.keeper.state();
+    if (open === undefined || incident === undefined) return;
+    const by = { kind: "pagerduty" as const, name: word.by };
+    if (word.kind === "escalated") return open.pager.lookSoon();
+    if (word.kind === "action") return this.#act(incident, word);
+    const { kind } = word;
+    await this.#say(word.dedupKey, (one) => wordOf(one, kind, by, "pagerduty", word.occurredAt));
+    if (!open.keeper.isFlushed())
+      throw new OutsideFault("the journal does not have the word yet", { recoverable: true });
+  }
+
+  /** The custom action of an incident: what the phone may do is to take the stage back. */
+  #act({ page, name }: Incident, word: Extract<PagerWord, { kind: "action" }>): void {
+    const { log, command } = this.#deps;
+    if (page.run === undefined) {
+      log.warn("an action was pressed on an incident that is about no rollout", { incident: name });
+      return;
+    }
+    const actor: Actor = { kind: "person", id: `pagerduty:${word.by}`, name: word.by, via: "pagerduty" };
+    const stage = page.stage === undefined ? "" : ` ${page.stage}`;
+    command(`rollout rollback${stage} run=${page.run}`, actor, `pagerduty:${word.id}`);
+  }
+
+  async #open(page: PageRequest): Promise<Open | undefined> {
+    const known = this.#incidents.get(page.key);
+    if (known !== undefined) return known;
+    const { journal, log } = this.#deps;
+    let name = `i-${page.key.slice(-6)}`;
+    try {
+      const stored = await journal.subject("incident", page.key);
+      if (stored !== undefined)
+        return stored.phase === "resolved" ? undefined : this.#adopt(page.key, stored);
+      name = await journal.newIncidentId();
+    } catch (error) {
+      log.error("a page is opened without the journal", { key: page.key, error: messageOfFault(error) });
+    }
+    const open = this.#adopt(page.key, undefined);
+    const withChannel = page.channel ?? this.#deps.defaultChannel;
+    const whole = withChannel === undefined ? page : { ...page, channel: withChannel };
+    await this.#commit(open, () => [
+      { kind: "triggered", name, page: whole, ackWithinMs: this.#deps.ackWithinMs ?? ACK_WITHIN_MS },
+    ]);
+    return open;
+  }
+
+  #adopt(id: string, state: Incident | undefined): Open {
+    const { clock, journal, log, sendNow, pager, second } = this.#deps;
+    const keeper = new SubjectKeeper<"incident">(
+      {
+        kind: "incident",
+        id,
+        clock,
+        journal,
+        log,
+        sendNow,
+        evolve: evolveIncident,
+        isOpen: (one) => !isClosed(one, pager !== undefined),
+        announce: (one) => messagesOf(one, clock.now().wall),
+      },
+      state,
+    );
+    const open: Open = {
+      keeper,
+      turns: createTurns(),
+      pager: new IncidentPager({ clock, log, pager, second }),
+    };
+    this.#incidents.set(id, open);
+    this.#forgetResolved();
+    return open;
+  }
+
+  /** Decides and commits in the incident's turn; true when anything was recorded. */
+  async #commit(
+    open: Open,
+    decide: (state: Incident | undefined) => readonly IncidentEvent[],
+    intakes: readonly string[] = [],
+  ): Promise<boolean> {
+    const changed = await open.turns(async () => {
+      const events = decide(open.keeper.state());
+      if (events.length === 0 && open.keeper.isFlushed()) return false;
+      await open.keeper.commit(events, [], intakes);
+      return events.length > 0;
+    });
+    if (changed) this.#bell.ring();
+    return changed;
+  }
+
+  async #say(
+    key: string,
+    decide: (incident: Incident) => readonly IncidentEvent[],
+    intakes: readonly string[] = [],
+  ): Promise<boolean> {
+    const open = this.#incidents.get(key);
+    if (open === undefined) return false;
+    return this.#commit(open, (one) => (one === undefined ? [] : decide(one)), intakes);
+  }
+
+  async #watch(): Promise<void> {
+    while (!this.#stopped) {
+      for (const open of this.#incidents.values()) this.#look(open);
+      await this.#bell.wait(TICK_MS);
+    }
+  }
+
+  /** What is due for one incident; its calls to the outside go on by themselves, so that one that hangs holds up no other. */
+  #look(open: Open): void {
+    const incident = open.keeper.state();
+    if (incident === undefined) return;
+    const { over } = this.#deps;
+    const because = incident.phase === "resolved" ? undefined : over(incident.page);
+    if (because !== undefined) {
+      void this.resolvePage(incident.id, because);
+      return;
+    }
+    const facts = this.#facts(open);
+    const isDue = dueOf(incident, facts, this.#deps.clock.now()).length > 0;
+    const failed = (error: unknown): void =>
+      this.#deps.log.error("an incident could not be looked after", {
+        incident: incident.name,
+        error: messageOfFault(error),
+      });
+    if (isDue || !open.keeper.isFlushed()) {
+      this.#commit(open, (one) =>
+        one === undefined ? [] : dueOf(one, this.#facts(open), this.#deps.clock.now()),
+      ).catch(failed);
+    }
+    if (isDue) return;
+    open.pager
+      .step(incident, (decide) => this.#commit(open, (one) => (one === undefined ? [] : decide(one))))
+      .catch(failed);
+  }
+
+  #facts(open: Open): PagerFacts {
+    const { pager } = this.#deps;
+    const fault = open.pager.fault();
+    return {
+      hasPager: pager !== undefined,
+      hasRest: pager?.rest !== undefined,
+      ...(fault === undefined ? {} : { fault }),
+    };
+  }
+
+  #forgetResolved(): void {
+    const closed = [...this.#incidents].filter(([, { keeper }]) => {
+      const state = keeper.state();
+      return state !== undefined && keeper.isFlushed() && isClosed(state, this.#deps.pager !== undefined);
+    });
+    for (const [key] of closed.slice(0, Math.max(0, closed.length - RESOLVED_KEPT)))
+      this.#incidents.delete(key);
+  }
+}
+
+/** The message that tells of an incident, made or brought up to date. */
+function messagesOf(incident: Incident, wall: number): readonly OutboxDraft[] {
+  const { page, id } = incident;
+  const { channel, run, tells } = page;
+  if (channel === undefined) return [];
+  if (run !== undefined && tells !== undefined) {
+    const key = `alert:${run}:${tells.about}:${tells.seq}`;
+    return [{ run, key, lane: "urgent", body: { kind: "alert", run, channel, ...tells }, wall }];
+  }
+  const post = incidentPost(incident);
+  const body = { kind: "post" as const, channel, post, mention: incident.phase === "open" };
+  return [{ run: undefined, key: `incident:${id}`, lane: "urgent", body, wall }];
+}

@@ -1,0 +1,114 @@
+/** What a rollout's events ask of on-call: pages, and changes for the pager's timeline. */
+import { type Recorded, tellingOf } from "../core/event.ts";
+import type { PageRequest, PagerChange } from "../core/oncall/page.ts";
+import type { Plan } from "../core/plan.ts";
+import { eventInWords } from "../core/report/words.ts";
+import { newestUndoable, type State, stageAt } from "../core/rollout/state.ts";
+import { formatSetting } from "../core/setting.ts";
+import type { OutboxDraft } from "./ports.ts";
+
+/** The key of the page about one rollback. */
+export function rollbackPageKey(run: string, seq: number): string {
+  return `${run}.rollback.${seq}`;
+}
+
+/** Pages and changes of one commit. Pure. A rollback by Belay itself pages once, unless the same decision pages anyway. */
+export function pagesOf(
+  plan: Plan,
+  after: State,
+  events: readonly Recorded[],
+  channel: string | undefined,
+): readonly OutboxDraft[] {
+  const isPaged = events.some(({ event }) => event.kind === "paged");
+  return events.flatMap((recorded): readonly OutboxDraft[] => {
+    const { event, wall } = recorded;
+    const seq = tellingOf(recorded);
+    const about = { plan, after, wall, channel };
+    switch (event.kind) {
+      case "paged": {
+        const { key, severity, summary } = event;
+        return [pageDraft({ ...requestOf(about), key, severity, summary, tells: { about: "page", seq } })];
+      }
+      case "rollback_started": {
+        if (event.by.kind !== "belay" || isPaged) return [];
+        const key = rollbackPageKey(after.run, seq);
+        const summary = eventInWords(plan, event) ?? `${plan.rollout} is going back`;
+        return [
+          pageDraft({
+            ...requestOf(about),
+            key,
+            severity: "P1",
+            summary,
+            tells: { about: "rollback", seq },
+          }),
+        ];
+      }
+      case "flip_verified": {
+        const change = changeOf(plan, after, event, wall);
+        return change === undefined
+          ? []
+          : [
+              {
+                run: after.run,
+                key: `change:${change.key}`,
+                lane: "page",
+                body: { kind: "change", change },
+                wall,
+              },
+            ];
+      }
+      default:
+        return [];
+    }
+  });
+}
+
+interface About {
+  readonly plan: Plan;
+  readonly after: State;
+  readonly wall: number;
+  readonly channel: string | undefined;
+}
+
+function requestOf({ plan, after, wall, channel }: About) {
+  const newest = newestUndoable(plan, after);
+  return {
+    service: plan.service,
+    environment: plan.environment,
+    source: "rollout" as const,
+    run: after.run,
+    wall,
+    ...(newest < 0 ? {} : { stage: stageAt(plan, newest).name }),
+    ...(channel === undefined ? {} : { channel }),
+    ...(plan.runbook === undefined ? {} : { runbook: plan.runbook }),
+  };
+}
+
+function pageDraft(page: PageRequest): OutboxDraft {
+  return {
+    run: page.run,
+    key: `page:${page.key}`,
+    lane: "page",
+    body: { kind: "page", page },
+    wall: page.wall,
+  };
+}
+
+/** One flip that was read back. */
+function changeOf(
+  plan: Plan,
+  after: State,
+  { flag, intent }: { readonly flag: string; readonly intent: string },
+  wall: number,
+): PagerChange | undefined {
+  const flip = after.flips[flag]?.flip;
+  if (flip === undefined) return undefined;
+  const key = plan.flags[flag]?.key ?? flag;
+  return {
+    key: intent,
+    summary: `${plan.service}: ${key} is ${formatSetting(flip.to)} (was ${formatSetting(flip.from)}), rollout ${plan.rollout}`,
+    source: `${plan.service}/${plan.environment}`,
+    details: { rollout: plan.rollout, run: after.run, flag, key },
+    wall,
+  };
+}
