@@ -12,7 +12,15 @@ import { DEFAULT_QUERY_TIMEOUT_MS } from "./core/files/compile.ts";
 import type { PrometheusEntry, RestartEntry } from "./core/files/flags-file.ts";
 import type { Plan } from "./core/plan.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
-import type { FlagStore, Metrics, Service, ServiceViewPort, Target } from "./engine/ports.ts";
+import {
+  createTurns,
+  type FlagStore,
+  type Metrics,
+  type Service,
+  type ServiceViewPort,
+  type Target,
+  type Turns,
+} from "./engine/ports.ts";
 import type { Prober, Restarter } from "./engine/watch-ports.ts";
 
 const VIEW_TIMEOUT_MS = 2_000;
@@ -51,6 +59,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const envFiles = new Map<string, FlagStore>();
   /** Environment files by the pidfile of the process that reads them. */
   const variables = new Map<string, string>();
+  const restartTurns = new Map<string, Turns>();
   const prometheuses = new Map<string, Metrics & { close(): void }>();
 
   function once<T>(known: Map<string, T>, key: string, make: () => T): T {
@@ -75,7 +84,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
     return once(envFiles, provider.path, () =>
       createEnvFileStore({
         path: provider.path,
-        target: targetOf(provider.restart, provider.path, plan.provider.restartMs, isUp),
+        target: inTurn(
+          provider.restart,
+          targetOf(provider.restart, provider.path, plan.provider.restartMs, isUp),
+        ),
         restartWithinMs: plan.provider.restartMs,
         stateDir: options.stateDir,
       }),
@@ -89,24 +101,20 @@ export function createConnections(options: ConnectionsOptions): Connections {
     );
   }
 
-  const reach = createReach({ allow: options.probeAllow });
+  const metricsOf = ({ url, timeout = DEFAULT_QUERY_TIMEOUT_MS }: PrometheusEntry): Metrics =>
+    metricsAt(url, timeout);
+
+  /** Whoever restarts a process, flag store or watch: one after the other. A unit needs no such turns, and a rollback does not wait for them: systemd orders its jobs itself. */
+  function inTurn(entry: RestartEntry, target: Target): Target {
+    if (typeof entry === "string") return target;
+    const turns = once(restartTurns, entry.process.pidfile, createTurns);
+    return { status: () => target.status(), restart: () => turns(() => target.restart()) };
+  }
+
   return {
-    prober: ({ prometheus: { url, timeout, scrape_interval } }) =>
-      createProber({
-        reach,
-        prometheus: {
-          metrics: metricsAt(url, timeout ?? DEFAULT_QUERY_TIMEOUT_MS),
-          scrapeMs: scrape_interval,
-        },
-      }),
-    restarter: createRestarter({
-      send: reach.send,
-      programs: options.execAllow,
-      environment: options.environment,
-      unit: createUnits(async (pidfile) => ({ ...options.environment, ...(await variablesOf(pidfile)) })),
-    }),
+    ...watchParts(options, metricsOf, { inTurn, variablesOf }),
     embedded: fileStore(embeddedPath(options.stateDir)),
-    metricsAt: ({ url, timeout }) => metricsAt(url, timeout ?? DEFAULT_QUERY_TIMEOUT_MS),
+    metricsAt: metricsOf,
     connect(plan) {
       const metrics = metricsAt(plan.outside.prometheus.url, plan.queryTimeoutMs);
       const source = plan.outside.view;
@@ -123,6 +131,34 @@ export function createConnections(options: ConnectionsOptions): Connections {
       for (const prometheus of prometheuses.values()) prometheus.close();
       await Promise.all([...files.values()].map((store) => store.close()));
     },
+  };
+}
+
+interface Shared {
+  inTurn(entry: RestartEntry, target: Target): Target;
+  variablesOf(pidfile: string): Promise<Readonly<Record<string, string>>>;
+}
+
+/** What probes and restarts of watches go through. */
+function watchParts(
+  { environment, execAllow, probeAllow }: ConnectionsOptions,
+  metricsOf: (prometheus: PrometheusEntry) => Metrics,
+  { inTurn, variablesOf }: Shared,
+): Pick<Connections, "prober" | "restarter"> {
+  const reach = createReach({ allow: probeAllow });
+  const units = createUnits(async (pidfile) => ({ ...environment, ...(await variablesOf(pidfile)) }));
+  return {
+    prober: ({ prometheus }) =>
+      createProber({
+        reach,
+        prometheus: { metrics: metricsOf(prometheus), scrapeMs: prometheus.scrape_interval },
+      }),
+    restarter: createRestarter({
+      send: reach.send,
+      programs: execAllow,
+      environment,
+      unit: (entry, upWithinMs) => inTurn(entry, units(entry, upWithinMs)),
+    }),
   };
 }
 

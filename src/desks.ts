@@ -218,12 +218,33 @@ export class Desks {
     const { config } = this.#options;
     const sources = this.#sources();
     return {
-      restartTarget: (watch, target, how) => this.#health.restartTarget(watch, target, how),
+      restartTarget: (watch, target, how) => this.#plannedRestart(watch, target, how),
       askTrend: (plan, question) => sources.askTrend(plan, question),
       drill: (plan) => this.#drill(plan),
       buildPost: (plan, post, wall, jobs) => buildPost(sources, plan, post, wall, jobs),
       channelOf: (plan) => plan.channel ?? config.defaultChannel,
     };
+  }
+
+  /** A planned restart in the middle of a rollout would spoil the evidence that its stages are judged by: it waits for people or for the next time. */
+  async #plannedRestart(
+    ...asked: Parameters<JobActions["restartTarget"]>
+  ): ReturnType<JobActions["restartTarget"]> {
+    const [watch] = asked;
+    const plan = this.#watches.get(watch);
+    const live = this.#options
+      .engine()
+      .plansAndStates()
+      .find(
+        (one) =>
+          isLive(one.state) &&
+          one.plan.service === plan?.service &&
+          one.plan.environment === plan.environment,
+      );
+    if (live === undefined) return this.#health.restartTarget(...asked);
+    const { rollout, run } = live.state;
+    const detail = `not restarted: the rollout ${rollout} (${run}) is live, and a restart would spoil its evidence. \`/belay health restart\` does it all the same.`;
+    return { ok: false, detail, tookMs: 0 };
   }
 
   #sources(): PostSources {

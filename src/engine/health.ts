@@ -66,7 +66,6 @@ export class Health {
     if (this.#knowsAll) await this.#closeLeftOver();
     this.#started = true;
     this.#countedAt = this.#deps.clock.now().steady;
-    for (const desk of this.#desks.values()) this.#ends.add(endedPages(desk.state()));
     this.#spread([...this.#desks.values()]);
     this.#tick();
   }
@@ -202,10 +201,11 @@ export class Health {
     return countingFor(facts, facts !== undefined && this.#restarts.isActive(desk.plan(), facts.target.name));
   }
 
-  /** First checks one after the other, so that they do not all fall together. */
+  /** First checks one after the other, so that they do not all fall together; and the ends of pages that an end of Belay swallowed. */
   #spread(desks: readonly ProbeDesk[]): void {
     const { clock } = this.#deps;
     desks.forEach((desk, index) => {
+      this.#ends.add(endedPages(desk.state()));
       const overMs = Math.min(SPREAD_MS, desk.probe().intervalMs);
       desk.start(((index + clock.random()) / desks.length) * overMs);
     });

@@ -25,6 +25,9 @@ const TICK_MS = SECOND;
 /** Resolved incidents kept in memory, so that messages that tell of them keep their lines. */
 const RESOLVED_KEPT = 200;
 
+/** The label of the custom incident action, which may name the stage behind it. */
+const ROLL_BACK = /^roll back\b/i;
+
 export interface OnCallDeps {
   readonly clock: Clock;
   readonly journal: SubjectJournal;
@@ -65,7 +68,9 @@ export class OnCall implements OnCallDesk {
 
   /** Takes over the open incidents, then watches their deadlines. Rejects when the journal cannot be read. */
   async start(): Promise<void> {
-    for (const state of await this.#deps.journal.openSubjects("incident")) this.#adopt(state.id, state);
+    // A page that was handed over meanwhile has opened its incident already.
+    for (const state of await this.#deps.journal.openSubjects("incident"))
+      if (!this.#incidents.has(state.id)) this.#adopt(state.id, state);
     void this.#watch();
   }
 
@@ -150,8 +155,12 @@ export class OnCall implements OnCallDesk {
   /** The custom action of an incident: what the phone may do is to take the stage back. */
   #act({ page, name }: Incident, word: Extract<PagerWord, { kind: "action" }>): void {
     const { log, command } = this.#deps;
-    if (page.run === undefined) {
-      log.warn("an action was pressed on an incident that is about no rollout", { incident: name });
+    if (page.run === undefined || !ROLL_BACK.test(word.action)) {
+      const action = word.action.slice(0, 80);
+      log.warn("an action was pressed that Belay does not know for this incident", {
+        incident: name,
+        action,
+      });
       return;
     }
     const actor: Actor = { kind: "person", id: `pagerduty:${word.by}`, name: word.by, via: "pagerduty" };

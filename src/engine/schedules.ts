@@ -2,7 +2,7 @@
 import { MINUTE } from "../core/time.ts";
 import { jobId } from "../core/watch/job-words.ts";
 import type { WatchPlan } from "../core/watch/plan.ts";
-import { type Clock, type Log, messageOfFault } from "./ports.ts";
+import { type Clock, type Log, messageOfFault, OutsideFault } from "./ports.ts";
 import { JobDesk, type JobDeskDeps, type Scheduled } from "./schedules-job.ts";
 import type { JobActions, JobStanding } from "./schedules-run.ts";
 import type { Calendar, SubjectJournal } from "./watch-ports.ts";
@@ -29,6 +29,7 @@ export class Schedules {
   readonly #desks = new Map<string, JobDesk>();
   #ends: (() => void) | undefined;
   #cancelDue: (() => void) | undefined;
+  readonly #stuck = new Set<string>();
   #isAdopted = false;
   #isAway = false;
 
@@ -64,9 +65,18 @@ export class Schedules {
   async tick(): Promise<void> {
     if (this.#ends === undefined) return;
     await this.#adopt();
-    const results = await Promise.allSettled([...this.#desks.values()].map((desk) => desk.step()));
-    const failed = results.find((result) => result.status === "rejected");
-    this.#tellAway(failed?.reason);
+    const away: unknown[] = [];
+    const step = async (desk: JobDesk): Promise<void> => {
+      try {
+        await desk.step();
+        this.#stuck.delete(desk.id);
+      } catch (error) {
+        if (error instanceof OutsideFault) away.push(error);
+        else this.#tellStuck(desk.id, error);
+      }
+    };
+    await Promise.all([...this.#desks.values()].map(step));
+    this.#tellAway(away[0]);
     this.#armDue();
   }
 
@@ -116,6 +126,23 @@ export class Schedules {
     else this.#deps.log.info("jobs are looked after again");
   }
 
+  /** A bug stops one job, and is told once. */
+  #tellStuck(id: string, error: unknown): void {
+    if (this.#stuck.has(id)) return;
+    this.#stuck.add(id);
+    this.#deps.log.error("a job cannot be decided", { job: id, error: messageOfFault(error) });
+  }
+
+  /** What the calendar says of a job; undefined when it cannot read it. */
+  #asked(desk: JobDesk, ask: () => number | undefined): number | undefined {
+    try {
+      return ask();
+    } catch (error) {
+      this.#tellStuck(desk.id, error);
+      return undefined;
+    }
+  }
+
   /** A fire that is due before the next minute's tick gets a timer of its own, because jitter need not end at a full minute. */
   #armDue(): void {
     this.#cancelDue?.();
@@ -124,7 +151,9 @@ export class Schedules {
     const { clock } = this.#deps;
     const { wall } = clock.now();
     // One that is due already and still there could not be claimed: the next minute tries again.
-    const due = [...this.#desks.values()].flatMap((desk) => desk.nextDue() ?? []).filter((one) => one > wall);
+    const due = [...this.#desks.values()]
+      .flatMap((desk) => this.#asked(desk, () => desk.nextDue()) ?? [])
+      .filter((one) => one > wall);
     const waitMs = due.reduce((least, one) => Math.min(least, one - wall), MINUTE);
     if (waitMs < MINUTE) this.#cancelDue = clock.after(waitMs, () => void this.tick());
   }
@@ -136,7 +165,7 @@ export class Schedules {
     if (scheduled === undefined || state?.paused !== undefined) return undefined;
     const { cron, zone, until } = scheduled.job;
     const after = Math.max(this.#deps.clock.now().wall, state?.claimedUpTo ?? 0, state?.skip?.instant ?? 0);
-    const next = this.#deps.calendar.next(cron, zone, after);
+    const next = this.#asked(desk, () => this.#deps.calendar.next(cron, zone, after));
     return next !== undefined && until !== undefined && next > until ? undefined : next;
   }
 }

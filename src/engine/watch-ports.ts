@@ -147,7 +147,7 @@ export interface Restarter {
 
 /** Wall-clock maths in time zones. All instants are wall ms. */
 export interface Calendar {
-  /** The fires of a cron expression in (after, upTo], oldest first, at most `most`. A time that a clock change skips fires at the first minute after the gap; one that happens twice fires once. */
+  /** The fires of a cron expression in (after, upTo], oldest first, at most `most`. A time that a clock change skips fires at the first minute after the gap; one that happens twice fires once, except for an expression of every hour (`*`), which is about elapsed time. */
   fires(cron: string, zone: string, after: number, upTo: number, most: number): readonly number[];
   /** The next fire after an instant; undefined when there is none. */
   next(cron: string, zone: string, after: number): number | undefined;

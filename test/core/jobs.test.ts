@@ -246,6 +246,22 @@ describe("the state of a job", () => {
     expect(state.troubles.map(({ result }) => result)).toEqual(["skipped", "no_evidence"]);
   });
 
+  it("has claimed up to the newest fire, in whatever order they are passed over", () => {
+    const blackout: Blackout = { kind: "dates", from: T + HOUR, to: T + 3 * HOUR, because: "maintenance" };
+    const events = decide({ fires: [T, T + HOUR, T + 2 * HOUR], blackouts: [blackout] }, T + 2 * HOUR);
+    expect(events.map((event) => (event.kind === "passed_over" ? event.why : event.kind))).toEqual([
+      "blackout",
+      "blackout",
+    ]);
+    const mixed = decide({ fires: [T - MINUTE, T, T + HOUR], blackouts: [blackout] }, T + 4 * HOUR);
+    expect(mixed.map((event) => (event.kind === "passed_over" ? event.why : event.kind))).toEqual([
+      "blackout",
+      "missed",
+      "missed",
+    ]);
+    expect(stateAfter(...mixed).claimedUpTo).toBe(T + HOUR);
+  });
+
   it("does not move on over planned fires when a person runs it", () => {
     const state = stateAfter({ kind: "fired", instant: T + HOUR, how: "asked", by: ANA, key: "c1" });
     expect(state.claimedUpTo).toBe(T - HOUR);

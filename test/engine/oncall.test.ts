@@ -260,6 +260,16 @@ describe("words", () => {
     expect(bench.desk().incidents()).toEqual([]);
   });
 
+  test("that press an action of another name, or on an incident about no rollout, change nothing", async () => {
+    const bench = await startOnCall();
+    await bench.desk().page(pageOf("k1", { source: "rollout", run: "r-7Q2", stage: "parallel" }));
+    await bench.desk().page(pageOf("k2"));
+    const pressed = { kind: "action", by: "Ben", occurredAt: WALL, id: "e9" } as const;
+    await bench.desk().word({ ...pressed, dedupKey: "k1", action: "Restart the service" });
+    await bench.desk().word({ ...pressed, dedupKey: "k2", action: "Roll back" });
+    expect(bench.commands).toEqual([]);
+  });
+
   test("that press the action take the stage back, in the name of who pressed", async () => {
     const bench = await startOnCall();
     await bench.desk().page(pageOf("k1", { source: "rollout", run: "r-7Q2", stage: "parallel" }));

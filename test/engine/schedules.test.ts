@@ -143,6 +143,19 @@ describe("a job that is due", () => {
   });
 });
 
+describe("a job that cannot be decided", () => {
+  it("is told once and keeps no other from running", async () => {
+    const world = new SchedulesWorld(
+      new ManualClock(wall(BEFORE_THREE)),
+      aWatch({ jobs: [aJob({ name: "broken", cron: "61 * * * *" }), aJob()] }),
+    );
+    await world.start();
+    await world.clock.advance(5 * MINUTE);
+    expect(world.acts).toHaveLength(1);
+    expect(world.logged.filter((line) => line === "a job cannot be decided")).toHaveLength(1);
+  });
+});
+
 describe("what was missed", () => {
   it.each([
     ["run-once", ["11-26T02:30:00 restart bots/bots"], "normal: Planned restart of bots: done"],

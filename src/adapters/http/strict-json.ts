@@ -20,7 +20,19 @@ export async function readText(
     status: 413,
     why: `the body is longer than ${mostBytes / 1024} KiB`,
   } as const;
-  if (Number(request.headers.get("content-length") ?? 0) > mostBytes) return tooLong;
+  const announced = request.headers.get("content-length");
+  if (announced !== null && Number(announced) > mostBytes) return tooLong;
+  try {
+    // A body with a length is never longer than that, and is read without a stream around it.
+    const bytes = announced === null ? await readPieces(request, mostBytes) : await request.arrayBuffer();
+    return bytes === undefined ? tooLong : decoded(bytes);
+  } catch {
+    return { kind: "gone" };
+  }
+}
+
+/** A body without a length; undefined when it is longer than `mostBytes`. */
+async function readPieces(request: Request, mostBytes: number): Promise<Uint8Array | undefined> {
   const reader = request.body?.getReader();
   const chunks: Uint8Array[] = [];
   let bytes = 0;
@@ -28,19 +40,17 @@ export async function readText(
     for (let next = await reader?.read(); next?.value !== undefined; next = await reader?.read()) {
       const chunk: Uint8Array = next.value;
       bytes += chunk.byteLength;
-      if (bytes > mostBytes) return tooLong;
+      if (bytes > mostBytes) return undefined;
       chunks.push(chunk);
     }
-  } catch {
-    return { kind: "gone" };
+    return Buffer.concat(chunks);
   } finally {
     // What was not read is not wanted.
     reader?.cancel().catch(() => undefined);
   }
-  return decoded(Buffer.concat(chunks));
 }
 
-function decoded(bytes: Uint8Array): Read<string> {
+function decoded(bytes: Uint8Array | ArrayBuffer): Read<string> {
   try {
     return { kind: "ok", value: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
   } catch {
@@ -66,14 +76,10 @@ export function parseStrict(text: string, mostDepth: number): Read<unknown> {
 function faultIn(value: unknown, depthLeft: number): string | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   if (depthLeft <= 0) return "the JSON is nested too deeply";
-  if (Array.isArray(value)) return firstFault(value, depthLeft - 1);
-  if (Object.keys(value).some((key) => POISON.has(key))) return "the JSON has a key that is never taken";
-  return firstFault(Object.values(value), depthLeft - 1);
-}
-
-function firstFault(values: readonly unknown[], depthLeft: number): string | undefined {
-  for (const value of values) {
-    const why = faultIn(value, depthLeft);
+  const isList = Array.isArray(value);
+  for (const [key, inner] of Object.entries(value)) {
+    if (!isList && POISON.has(key)) return "the JSON has a key that is never taken";
+    const why = faultIn(inner, depthLeft - 1);
     if (why !== undefined) return why;
   }
   return undefined;

@@ -4,7 +4,7 @@ import { request as httpsRequest } from "node:https";
 import { pinnedLookup, type Resolve } from "./resolve.ts";
 
 /** What comes after it is not read. */
-export const MOST_BYTES = 64 * 1024;
+const MOST_BYTES = 64 * 1024;
 const MOST_HEADER_BYTES = 16 * 1024;
 
 /** No answer, and why; the words name the host at most. */

@@ -23,6 +23,12 @@ const annotations = z.record(z.string(), z.string()).transform((found) =>
   ),
 );
 
+function fits(found: Readonly<Record<string, string>>): boolean {
+  const entries = Object.entries(found);
+  const isShort = entries.every(([name, value]) => name.length <= MOST_CHARS && value.length <= MOST_CHARS);
+  return entries.length <= MOST_LABELS && isShort;
+}
+
 const fingerprint = z.string().regex(/^[0-9A-Za-z]{1,64}$/, "expected a fingerprint");
 
 /** RFC 3339; Unix ms. */

@@ -1,0 +1,222 @@
+/** The demo's scene of the bot platform as a program: the whole story with a judged summary, and nothing left of it however it ends. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { eventually, until } from "../support/eventually.ts";
+
+const MAIN = fileURLToPath(new URL("../../demo/main.ts", import.meta.url));
+/** The story takes about a minute; a machine with other things to do may take longer. */
+const STORY_WITHIN_MS = 150_000;
+const STEP_WITHIN_MS = 60_000;
+const ENDED_WITHIN_MS = 20_000;
+
+const messageSchema = z.object({ shows: z.string(), said: z.array(z.string()) });
+const summarySchema = z.object({
+  event: z.literal("summary"),
+  ok: z.boolean(),
+  scene: z.literal("bots"),
+  steps: z.array(z.looseObject({ name: z.string(), ok: z.boolean(), took_ms: z.number() })),
+  figures: z.record(z.string(), z.number()),
+  slack: z.object({ "bot-ops": z.array(messageSchema), bots: z.array(messageSchema) }),
+  pages: z.array(
+    z.object({
+      title: z.string(),
+      level: z.number(),
+      status: z.string(),
+      triggers: z.number(),
+      log: z.array(z.string()),
+    }),
+  ),
+  changes: z.array(z.string()),
+  second_channel: z.number(),
+  violations: z.number(),
+  violations_of: z.object({ slack: z.number(), pagerduty: z.number() }),
+  failed: z.array(z.string()),
+  total_ms: z.number(),
+});
+type Summary = z.output<typeof summarySchema>;
+
+let temp: string;
+let demo: ChildProcess;
+let said: string;
+let errors: string;
+
+beforeEach(() => {
+  temp = mkdtempSync(join(tmpdir(), "bots-scene-test-"));
+  said = "";
+  errors = "";
+  // A group of its own, as a shell gives to what it starts.
+  demo = spawn(process.execPath, [MAIN, "--scene", "bots", "--headless", "--json"], {
+    detached: true,
+    env: { ...process.env, TMPDIR: temp },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  demo.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  demo.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+});
+
+afterEach(() => {
+  for (const pid of [...ours(), demo.pid ?? 0]) if (isThere(pid)) process.kill(pid, "SIGKILL");
+  rmSync(temp, { recursive: true, force: true });
+});
+
+/** The pids whose command line or environment names the temporary folder: everything that the demo starts. */
+function ours(): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== demo.pid)
+    .filter((name) => ["cmdline", "environ"].some((file) => procFile(name, file).includes(temp)))
+    .map(Number);
+}
+
+function procFile(pid: string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+  } catch {
+    return ""; // It ended meanwhile.
+  }
+}
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function expectNothingLeft(): Promise<void> {
+  await until("every process has ended", () => ours().length === 0, {
+    instead: () =>
+      ours()
+        .map((pid) => procFile(String(pid), "cmdline").replaceAll("\0", " "))
+        .join("\n"),
+  });
+  await until("every folder is gone", () => readdirSync(temp).length === 0, {
+    instead: () => readdirSync(temp).join(),
+  });
+}
+
+function summaryIn(lines: string): Summary {
+  const last = lines.trimEnd().split("\n").at(-1) ?? "";
+  return summarySchema.parse(JSON.parse(last));
+}
+
+function figure({ figures }: Summary, name: string): number {
+  const value = figures[name];
+  if (value === undefined) throw new Error(`no figure ${name}; there is: ${Object.keys(figures).join(", ")}`);
+  return value;
+}
+
+describe("npm run demo -- --scene bots --headless --json", () => {
+  test(
+    "plays the whole story, holds every expectation, and leaves nothing",
+    async () => {
+      const [code] = await once(demo, "close");
+      const summary = summaryIn(said);
+      expect(summary.failed, errors).toEqual([]);
+      expect([summary.ok, code]).toEqual([true, 0]);
+      expect(summary.steps.map(({ name, ok }) => [name, ok])).toEqual([
+        ["watch_is_up", true],
+        ["dependency_killed", true],
+        ["page_escalated", true],
+        ["alert_rolls_back", true],
+        ["daily_post", true],
+      ]);
+      expect(summary.violations_of).toEqual({ slack: 0, pagerduty: 0 });
+      expect([summary.violations, summary.second_channel]).toEqual([0, 0]);
+      expectPages(summary);
+      expectFigures(summary);
+      expectTexts(summary);
+      await expectNothingLeft();
+    },
+    STORY_WITHIN_MS,
+  );
+
+  test.each([
+    ["SIGINT", "group", 130],
+    ["SIGTERM", "demo", 143],
+    ["SIGKILL", "demo", null],
+  ] as const)(
+    "%s to the %s in the middle of it leaves nothing",
+    async (signal, to, expected) => {
+      await eventually(
+        "Belay has restarted the model server",
+        () => (said.includes('"restarted"') ? true : undefined),
+        {
+          withinMs: STEP_WITHIN_MS,
+          instead: () => said + errors,
+        },
+      );
+      // Prometheus, Alertmanager, the model server, the bots, the warden and Belay.
+      expect(ours().length).toBeGreaterThanOrEqual(6);
+      const gone = once(demo, "exit", { signal: AbortSignal.timeout(ENDED_WITHIN_MS) });
+      const pid = demo.pid ?? 0;
+      process.kill(to === "group" ? -pid : pid, signal);
+      const [code] = await gone;
+      expect(code).toBe(expected);
+      await expectNothingLeft();
+    },
+    STEP_WITHIN_MS + 2 * ENDED_WITHIN_MS,
+  );
+});
+
+function expectPages({ pages, changes }: Summary): void {
+  expect(pages.map(({ title }) => title)).toEqual([
+    expect.stringMatching(/^P0 bots: ollama of bots in demo fails/),
+    expect.stringMatching(/^P1 bots: a customer reads answers/),
+    expect.stringMatching(/^P1 bots: Belay rolls back new-model OFF: alert HighErrorRate fired/),
+  ]);
+  expect(pages.map(({ level, status, triggers }) => [level, status, triggers])).toEqual([
+    [1, "resolved", 1],
+    [2, "resolved", 1],
+    [1, "resolved", 1],
+  ]);
+  expect(pages[1]?.log).toEqual([
+    "assign_log_entry by service",
+    "trigger_log_entry by service",
+    "escalate_log_entry by Belay",
+    "acknowledge_log_entry by Ben Okoro",
+    "resolve_log_entry by service",
+  ]);
+  expect(changes).toContain("bots: new-model is OFF (was ON), rollout bots");
+}
+
+function expectFigures(summary: Summary): void {
+  expect(figure(summary, "kill_to_restarted_ms")).toBeGreaterThan(0);
+  expect(figure(summary, "kill_to_recovery_told_ms")).toBeGreaterThan(
+    figure(summary, "kill_to_restarted_ms"),
+  );
+  expect(figure(summary, "kill_to_recovery_told_ms")).toBeLessThan(5 * 60_000);
+  expect(figure(summary, "page_to_escalated_ms")).toBeGreaterThan(figure(summary, "ack_within_ms") - 1_000);
+  expect(figure(summary, "alert_received_to_flag_off_ms")).toBeLessThan(2_000);
+  expect(figure(summary, "flip_to_alert_ms")).toBeGreaterThan(0);
+  const rollback = summary.steps.find(({ name }) => name === "alert_rolls_back");
+  expect(rollback).toMatchObject({
+    rolled_back_by: { kind: "alert", name: "HighErrorRate" },
+    guards_in_breach_before: [],
+    flags: { "response-cache": "true", "streaming-replies": "true", "new-model": "false" },
+  });
+}
+
+function expectTexts({ slack }: Summary): void {
+  expect(slack.bots).toHaveLength(1);
+  expect(slack.bots[0]?.said).toEqual([
+    expect.stringMatching(/^bots is degraded: Answers may be slow/),
+    expect.stringMatching(/^bots is back to normal\. It took \S+/),
+  ]);
+  const shows = slack["bot-ops"].map((message) => message.shows).join("\n---\n");
+  expect(shows).toMatch(/recovered in .* \(within 5 min\)/);
+  expect(shows).toContain("to level 2 by Belay through PagerDuty");
+  expect(shows).toMatch(/alert HighErrorRate fired .* after new-model went live/);
+  expect(shows).toMatch(/Health .*: \d of \d fine/);
+}

@@ -1,0 +1,332 @@
+/** What the scheduled posts gather: from the journal, from Prometheus, and from sources that may be away. */
+import { describe, expect, it } from "vitest";
+import { BELAY } from "../../src/core/event.ts";
+import type { Answer } from "../../src/core/measurement.ts";
+import type { Guard } from "../../src/core/plan.ts";
+import type { Alert } from "../../src/core/report/told.ts";
+import { DAY, HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
+import type { JobState } from "../../src/core/watch/job.ts";
+import type { Probe } from "../../src/core/watch/plan.ts";
+import { evolveProbe, newProbe, type ProbeEvent, type ProbeState } from "../../src/core/watch/probe.ts";
+import type { Metrics, RangeAnswer } from "../../src/engine/ports.ts";
+import { buildPost, type PostSources } from "../../src/engine/posts.ts";
+import type { JobStanding } from "../../src/engine/schedules-run.ts";
+import { aJob, aWatch } from "../support/jobs.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { createSubjectMemory, type SubjectMemory } from "../support/subject-memory.ts";
+
+/** Thursday, 09:00 in Helsinki. */
+const MORNING = Date.UTC(2026, 10, 26, 7);
+const TODAY = Date.UTC(2026, 10, 26);
+const TREND = {
+  name: "memory",
+  query: "m",
+  freshness: "f",
+  limit: 1e9,
+  unit: "bytes",
+  horizonMs: HOUR,
+} as const;
+
+function aProbe(name: string): Probe {
+  return {
+    name,
+    check: { kind: "tcp", host: "127.0.0.1", port: 1 },
+    intervalMs: MINUTE,
+    timeoutMs: SECOND,
+    fail: 3,
+    ok: 2,
+    recoverWithinMs: 5 * MINUTE,
+  };
+}
+
+const PLAN = aWatch({ probes: [aProbe("api"), aProbe("db")], trends: [TREND] });
+
+const KNOWN: JobState = {
+  schema: 1,
+  id: "bots/nightly",
+  revision: 1,
+  since: MORNING - 30 * DAY,
+  claimedUpTo: MORNING,
+  recent: [],
+  troubles: [],
+};
+
+function standing(state: Partial<JobState> = {}): JobStanding {
+  return {
+    job: aJob({ action: { kind: "restart", target: "bots", onlyIf: "memory" } }),
+    state: { ...KNOWN, ...state },
+    nextWall: MORNING + 18 * HOUR,
+  };
+}
+
+interface Ground {
+  readonly memory: SubjectMemory;
+  readonly sources: PostSources;
+  readonly clock: ManualClock;
+  readonly warned: string[];
+}
+
+function ground(change: Partial<PostSources> = {}): Ground {
+  const memory = createSubjectMemory();
+  const clock = new ManualClock(MORNING);
+  const warned: string[] = [];
+  const sources: PostSources = {
+    clock,
+    journal: memory,
+    log: {
+      info: () => undefined,
+      warn: (_, fields) => warned.push(String(fields?.["missing"])),
+      error: () => undefined,
+    },
+    askTrend: async () => ({ asks: false, words: "flat (+0.2 MB/h)" }),
+    rollouts: async () => [{ name: "bots", stands: "canary soaking", nextWall: MORNING + 5 * HOUR }],
+    locks: async () => 1,
+    onCall: async () => ({ now: "@ben", next: { who: "@eve", wall: MORNING + 9 * HOUR } }),
+    metrics: () => metrics(() => ({ kind: "down", reason: "refused", detail: "refused" })),
+    guards: () => [],
+    ...change,
+  };
+  return { memory, sources, clock, warned };
+}
+
+function metrics(range: (promql: string, from: number, to: number, step: number) => RangeAnswer): Metrics {
+  return {
+    query: () => Promise.reject(new Error("not asked here")),
+    queryRange: async (...question) => range(...question),
+  };
+}
+
+/** Counts a whole day's checks of both probes. */
+async function countChecks(memory: SubjectMemory, ran = 1_440): Promise<void> {
+  for (const probe of ["api", "db"]) {
+    await memory.countChecks(`bots/${probe}`, TODAY - DAY, ran, 0);
+    await memory.countChecks(`bots/${probe}`, TODAY, 420, 0);
+  }
+}
+
+async function putProbe(
+  memory: SubjectMemory,
+  name: string,
+  ...events: readonly (readonly [number, ProbeEvent])[]
+): Promise<void> {
+  const id = `bots/${name}`;
+  let state: ProbeState = newProbe(id, 0);
+  const recorded = events.map(([wall, event], index) => ({
+    seq: index + 1,
+    at: wall - MORNING,
+    wall,
+    event,
+  }));
+  for (const one of recorded) state = evolveProbe(state, one);
+  await memory.commitSubject({
+    kind: "probe",
+    id,
+    expected: 0,
+    events: recorded,
+    state,
+    open: true,
+    outbox: [],
+    intakes: [],
+  });
+}
+
+function text({ title, lines }: Alert): readonly string[] {
+  return [
+    title,
+    ...lines.map(
+      ({ label, parts }) =>
+        `${label} | ${parts.map((part) => (typeof part === "string" ? part : "TIME")).join("")}`,
+    ),
+  ];
+}
+
+describe("the daily health post", () => {
+  it("is one line when all is well", async () => {
+    const { memory, sources } = ground();
+    await countChecks(memory);
+    expect(text(await buildPost(sources, PLAN, "health", MORNING, [standing()]))).toEqual([
+      "Health Thu 26 Nov: all 3 fine",
+      "24 h | 2,880 of 2,880 checks ran (24 h to 00:00 UTC) · no auto-restarts · missed jobs 0 · rollouts 1 live (bots next 14:00) · locks 1 · on-call @ben → @eve 18:00",
+    ]);
+  });
+
+  it("tells of probes, restarts by itself, trends and jobs", async () => {
+    const { memory, sources } = ground({
+      askTrend: async () => ({ asks: true, words: "+38 MB/h, limit in 31 h" }),
+    });
+    await countChecks(memory, 1_439);
+    const started = {
+      kind: "restart_started",
+      target: "api",
+      replica: 0,
+      of: 2,
+      by: BELAY,
+      upBy: 0,
+    } as const;
+    const night = MORNING - 7 * HOUR;
+    await putProbe(
+      memory,
+      "api",
+      [night, { kind: "failing", since: night - MORNING, detail: "refused" }],
+      [night + SECOND, { ...started, planned: false }],
+      [night + 2 * SECOND, { ...started, planned: false, replica: 1 }],
+      [night + 9 * SECOND, { kind: "recovered", tookMs: 9_000, withinMs: 300_000, restarts: 2 }],
+      [night + HOUR, { ...started, planned: true }],
+      [
+        night + 2 * HOUR,
+        { ...started, planned: false, by: { kind: "person", id: "U", name: "ana", via: "slack" } },
+      ],
+    );
+    await putProbe(memory, "db", [MORNING - HOUR, { kind: "failing", since: -HOUR, detail: "timed out" }]);
+    const troubles = [
+      { instant: MORNING - 3 * DAY, wall: MORNING - 3 * DAY, result: "failed", detail: "old", count: 1 },
+      {
+        instant: MORNING - 6 * HOUR,
+        wall: MORNING - 4 * HOUR,
+        result: "missed",
+        detail: "2 h late",
+        count: 2,
+      },
+    ] as const;
+    expect(text(await buildPost(sources, PLAN, "health", MORNING, [standing({ troubles })]))).toEqual([
+      "Health Thu 26 Nov: 1 of 3 fine",
+      "db | FAILING for 1 h: timed out",
+      "memory | +38 MB/h, limit in 31 h → restart due 03:00",
+      "bots/nightly | 2 fires up to Thu 26 Nov 03:00 missed: 2 h late",
+      "24 h | 2,878 of 2,880 checks ran (24 h to 00:00 UTC) · 1 auto-restart (api 02:00, ok after 9 s)",
+      "Now | missed jobs 2 · rollouts 1 live (bots next 14:00) · locks 1 · on-call @ben → @eve 18:00",
+    ]);
+  });
+
+  it("does not call a probe well that was never checked", async () => {
+    const { memory, sources } = ground();
+    await memory.countChecks("bots/api", TODAY, 420, 0);
+    const post = text(await buildPost(sources, PLAN, "health", MORNING, [standing()]));
+    expect(post.slice(0, 2)).toEqual([
+      "Health Thu 26 Nov: 2 of 3 fine",
+      "db | not checked: no check ran since yesterday",
+    ]);
+  });
+
+  it("expects no checks from before the watch was known", async () => {
+    const { memory, sources } = ground();
+    await countChecks(memory, 60);
+    const post = text(await buildPost(sources, PLAN, "health", MORNING, [standing({ since: TODAY - HOUR })]));
+    expect(post[1]).toContain("120 of 120 checks ran");
+    const first = text(
+      await buildPost(sources, PLAN, "health", MORNING, [standing({ since: MORNING - HOUR })]),
+    );
+    expect(first[1]).toContain("checks not counted yet");
+  });
+
+  it("goes out with gaps when sources reject or hang", async () => {
+    const { memory, sources, clock, warned } = ground({
+      askTrend: () => Promise.reject(new Error("away")),
+      rollouts: () => Promise.reject(new Error("away")),
+      locks: () => new Promise(() => undefined),
+      onCall: () => new Promise(() => undefined),
+    });
+    memory.mood("away");
+    const building = buildPost(sources, PLAN, "health", MORNING, []);
+    await clock.advance(MINUTE);
+    expect(text(await building)).toEqual([
+      "Health Thu 26 Nov: 0 of 3 fine",
+      "api | unknown, nobody can tell: the journal is away",
+      "db | unknown, nobody can tell: the journal is away",
+      "memory | no evidence: no answer",
+      "24 h | checks not counted yet · auto-restarts unknown",
+      "Now | missed jobs 0 · rollouts unknown · locks unknown · on-call unknown",
+    ]);
+    expect(new Set(warned)).toEqual(
+      new Set(["checks", "probes", "memory", "restarts", "rollouts", "locks", "on-call"]),
+    );
+  });
+});
+
+describe("the handover post", () => {
+  it("gathers who, rollouts, open pages and probes that are not well", async () => {
+    const { memory, sources } = ground();
+    await putProbe(memory, "db", [MORNING - HOUR, { kind: "failing", since: -HOUR, detail: "timed out" }]);
+    expect(text(await buildPost(sources, PLAN, "handover", MORNING + 9 * HOUR, []))).toEqual([
+      "Handover bots 18:00: on-call @ben → @eve 18:00",
+      "bots | canary soaking, next step TIME",
+      "Open pages | none",
+      "Not well | db failing: timed out",
+    ]);
+  });
+});
+
+describe("the first-week review", () => {
+  const base = {
+    freshness: "f",
+    intervalMs: 10_000,
+    windowMs: 0,
+    breach: { k: 2, n: 3 },
+    consequence: "page",
+  } as const;
+  const errors: Guard = {
+    ...base,
+    kind: "threshold",
+    name: "errors",
+    query: "e",
+    max: 0.01,
+    unit: "percent",
+  };
+  const memory: Guard = { ...base, ...TREND, kind: "trend" };
+  const alive: Guard = {
+    ...base,
+    kind: "alive",
+    name: "up",
+    query: "u",
+    others: "o",
+    consequence: "rollback",
+  };
+
+  function body(...values: readonly string[]): Answer {
+    const result = values.map((value, index) => ({ metric: { instance: String(index) }, value: [0, value] }));
+    return { kind: "body", body: { status: "success", data: { resultType: "vector", result } } };
+  }
+
+  it("asks for seven days of the zone's calendar and takes the worst series of each point", async () => {
+    const asked: string[] = [];
+    const range = (promql: string, from: number, to: number, step: number): RangeAnswer => {
+      asked.push(`${promql} ${new Date(from).toISOString()} ${new Date(to).toISOString()} ${step / MINUTE}`);
+      if (promql === "e") return { kind: "down", reason: "refused", detail: "refused" };
+      const points = Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, index) => {
+        const wall = from + index * step;
+        const day = Math.floor((wall + 2 * HOUR) / DAY);
+        // Nothing on the third day; otherwise one series counts the days and the other is a little higher.
+        const value = day - Math.floor((MORNING + 2 * HOUR) / DAY) + 7;
+        return { wall, answer: value === 3 ? body("NaN") : body(`${value * 100}`, `${value * 100 + 10}`) };
+      });
+      return { kind: "points", points };
+    };
+    const { sources } = ground({ metrics: () => metrics(range), guards: () => [alive, memory, errors] });
+    const post = await buildPost(sources, PLAN, "first-week-review", MORNING, []);
+    expect(asked).toEqual([
+      "m 2026-11-19T22:00:00.000Z 2026-11-26T07:00:00.000Z 10",
+      "e 2026-11-19T22:00:00.000Z 2026-11-26T07:00:00.000Z 10",
+    ]);
+    const lines = text(post);
+    expect(lines[0]).toBe("Review of bots: 7 days to Thu 26 Nov");
+    expect(lines[1]).toContain(
+      "memory | ▁▂·▅▆▇█ average 110 B → 710 B, lowest 110 B, highest 710 B, limit 954 MiB; trend flat (+0.2 MB/h). By day: Fri 20 Nov min 110 B",
+    );
+    expect(lines[1]).toContain("Sun 22 Nov no data");
+    expect(lines[2]).toBe("errors | no data: refused");
+    expect(lines).toHaveLength(3);
+  });
+
+  it("says which figure did not come when Prometheus hangs", async () => {
+    const { sources, clock } = ground({
+      metrics: () => ({
+        query: () => new Promise(() => undefined),
+        queryRange: () => new Promise(() => undefined),
+      }),
+      guards: () => [errors],
+    });
+    const building = buildPost(sources, PLAN, "first-week-review", MORNING, []);
+    await clock.advance(3 * MINUTE);
+    expect(text(await building)[1]).toBe("errors | no data: errors: no answer in 120000 ms");
+  });
+});
