@@ -15,8 +15,8 @@ import type { Actor } from "./core/event.ts";
 import type { PageRequest } from "./core/oncall/page.ts";
 import type { Guard, Plan } from "./core/plan.ts";
 import { isStepUnderWay, rolloutFact } from "./core/report/rollout-fact.ts";
-import { isLive } from "./core/rollout/state.ts";
-import { MINUTE } from "./core/time.ts";
+import { isLive, isOpenRun, type State } from "./core/rollout/state.ts";
+import { formatDuration, MINUTE } from "./core/time.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
 import { Alerts } from "./engine/alerts.ts";
 import type { Desks as CommandDesks } from "./engine/commands.ts";
@@ -165,6 +165,44 @@ export class Desks {
     return isOver ? "production has recovered after the rollback" : undefined;
   }
 
+  /** A rollout that has ended leaves no page open behind it. */
+  runEnded({ run, phase }: State): void {
+    const because =
+      phase === "rolled_back"
+        ? "production has recovered after the rollback"
+        : `the rollout has ended: ${phase}`;
+    for (const incident of this.onCall.incidentsOf(run))
+      this.onCall
+        .resolvePage(incident.id, because)
+        .catch((error: unknown) =>
+          this.#options.log.error("a page could not be resolved", { run, error: messageOfFault(error) }),
+        );
+  }
+
+  /** People cannot read in Slack what happens in a live rollout: whoever is on call is told another way, once for each darkness. */
+  tellDark(wall: number, darkMs: number): void {
+    const { engine, log } = this.#options;
+    log.error("urgent messages are not being delivered", { seconds: Math.round(darkMs / 1_000) });
+    const live = engine()
+      .plansAndStates()
+      .find(({ state }) => isOpenRun(state));
+    if (live === undefined) return;
+    const { service, environment } = live.plan;
+    const summary = `Slack has taken no urgent message for ${formatDuration(darkMs)} while ${live.state.rollout} (${live.state.run}) is live. \`belay do "rollout status"\` shows it; rollbacks work without Slack.`;
+    const key = `belay.slack_dark.${Math.round(wall - darkMs)}`;
+    this.#page({ key, severity: "P1", summary, service, environment, source: "rollout", wall });
+  }
+
+  /** Pages, whether or not the journal has it yet. */
+  #page(page: PageRequest): void {
+    const { log } = this.#options;
+    this.onCall
+      .page(page)
+      .catch((error: unknown) =>
+        log.error("a page counts without the journal", { key: page.key, error: messageOfFault(error) }),
+      );
+  }
+
   #command(text: string, actor: Actor, key: string): void {
     const { engine, log } = this.#options;
     engine()
@@ -184,12 +222,7 @@ export class Desks {
       runs: () => engine().plansAndStates(),
       judge: () => engine().judgeNow(),
       connect: ({ url }) => createAlertmanager({ url }),
-      page: (page) =>
-        void this.onCall
-          .page(page)
-          .catch((error: unknown) =>
-            log.error("a page counts without the journal", { key: page.key, error: messageOfFault(error) }),
-          ),
+      page: (page) => this.#page(page),
     });
   }
 

@@ -20,7 +20,6 @@ import type { Actor, Recorded } from "./core/event.ts";
 import type { Pace } from "./core/files/stages.ts";
 import type { Plan } from "./core/plan.ts";
 import { isOpenRun, type State } from "./core/rollout/state.ts";
-import { formatDuration } from "./core/time.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
 import { Desks } from "./desks.ts";
 import { type Accepted, Engine } from "./engine/engine.ts";
@@ -344,6 +343,7 @@ class Composition implements Belay {
 
   #count(run: State, events: readonly Recorded[]): void {
     const { telemetry } = this.#opened;
+    if (!isOpenRun(run)) this.#desks.runEnded(run);
     for (const { event } of events) {
       telemetry.event(event.kind);
       if (event.kind === "verdict_changed") telemetry.verdict(event.verdict);
@@ -361,32 +361,7 @@ class Composition implements Belay {
     telemetry.beat(clock.now().wall);
     void this.#saveClock();
     const dark = this.engine.darkForMs();
-    if (dark > DARK_MS && this.engine.runs().some(isOpenRun)) this.#onDark(clock.now().wall, dark);
-  }
-
-  /** People cannot read in Slack what happens in a live rollout: whoever is on call is told another way, once for each darkness. */
-  #onDark(wall: number, darkMs: number): void {
-    const { log } = this.#opened;
-    log.error("urgent messages are not being delivered", { seconds: Math.round(darkMs / 1_000) });
-    const live = this.engine.plansAndStates().find(({ state }) => isOpenRun(state));
-    if (live === undefined) return;
-    const { service, environment } = live.plan;
-    const summary = `Slack has taken no urgent message for ${formatDuration(darkMs)} while ${live.state.rollout} (${live.state.run}) is live. \`belay do "rollout status"\` shows it; rollbacks work without Slack.`;
-    const key = `belay.slack_dark.${Math.round(wall - darkMs)}`;
-    const page = {
-      key,
-      severity: "P1" as const,
-      summary,
-      service,
-      environment,
-      source: "rollout" as const,
-      wall,
-    };
-    this.#desks.onCall
-      .page(page)
-      .catch((error: unknown) =>
-        log.error("a page counts without the journal", { key, error: messageOfFault(error) }),
-      );
+    if (dark > DARK_MS && this.engine.runs().some(isOpenRun)) this.#desks.tellDark(clock.now().wall, dark);
   }
 
   async #saveClock(): Promise<void> {

@@ -184,10 +184,14 @@ export class OnCall implements OnCallDesk {
     const open = this.#adopt(page.key, undefined);
     const withChannel = page.channel ?? this.#deps.defaultChannel;
     const whole = withChannel === undefined ? page : { ...page, channel: withChannel };
-    await this.#commit(open, () => [
-      { kind: "triggered", name, page: whole, ackWithinMs: this.#deps.ackWithinMs ?? ACK_WITHIN_MS },
-    ]);
+    await this.#commit(open, () => [{ kind: "triggered", name, page: whole, ...this.#patience() }]);
     return open;
+  }
+
+  /** Without a pager service and a second channel nobody else can be asked, and a deadline would mean nothing. */
+  #patience(): { readonly ackWithinMs?: number } {
+    const { pager, second, ackWithinMs = ACK_WITHIN_MS } = this.#deps;
+    return pager === undefined && second === undefined ? {} : { ackWithinMs };
   }
 
   #adopt(id: string, state: Incident | undefined): Open {

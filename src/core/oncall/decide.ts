@@ -21,6 +21,10 @@ export interface PagerFacts {
   readonly fault?: string;
 }
 
+function ackWithin({ ackWithinMs = ACK_WITHIN_MS }: Incident): number {
+  return ackWithinMs;
+}
+
 /** What the pager service has still to be told, in order. What it said itself is not repeated to it. */
 export function owedToPager({ phase, accepted, acknowledged, resolved }: Incident): PagerAction | undefined {
   if (phase === "resolved") {
@@ -73,8 +77,8 @@ function drillOver(incident: Incident, now: Now): readonly IncidentEvent[] {
     return end(
       `the drill was acknowledged after ${formatDuration(Math.max(0, acknowledged.wall - openedWall))}`,
     );
-  if (now.steady - incident.openedAt < incident.ackWithinMs) return [];
-  const why = `nobody acknowledged the drill in ${formatDuration(incident.ackWithinMs)}`;
+  if (now.steady - incident.openedAt < ackWithin(incident)) return [];
+  const why = `nobody acknowledged the drill in ${formatDuration(ackWithin(incident))}`;
   if (incident.pagingFailed === undefined) return [{ kind: "paging_failed", why }];
   return incident.secondOwed === undefined ? end(why) : [];
 }
@@ -98,7 +102,7 @@ export function escalatedTo(
     how,
     why,
     assigned,
-    ...(isFurther ? { ackBy: next.steady + incident.ackWithinMs } : {}),
+    ...(isFurther ? { ackBy: next.steady + ackWithin(incident) } : {}),
   };
 }
 

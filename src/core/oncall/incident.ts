@@ -14,11 +14,12 @@ export type PagerAction = "trigger" | "acknowledge" | "resolve";
 export type EscalatedHow = "policy" | "rest" | "second_channel";
 
 export type IncidentEvent =
+  /** `ackWithinMs` undefined: there is nobody further to ask. */
   | {
       readonly kind: "triggered";
       readonly name: string;
       readonly page: PageRequest;
-      readonly ackWithinMs: number;
+      readonly ackWithinMs?: number;
     }
   /** The pager service took an event. */
   | { readonly kind: "accepted"; readonly action: PagerAction }
@@ -78,8 +79,8 @@ export interface Incident {
   /** Steady ms. */
   readonly openedAt: number;
   readonly openedWall: number;
-  /** How long each person asked has to acknowledge. */
-  readonly ackWithinMs: number;
+  /** How long each person asked has to acknowledge; undefined where there is nobody further to ask. */
+  readonly ackWithinMs?: number;
   /** Steady ms of the next escalation. */
   readonly ackBy?: number;
   /** 1 is the first person asked. */
@@ -160,8 +161,8 @@ function opened(
     level: 1,
     accepted: {},
     assigned: [],
-    ackWithinMs: event.ackWithinMs,
-    ...(mayWait(event.page) ? {} : { ackBy: at + event.ackWithinMs }),
+    ...(event.ackWithinMs === undefined ? {} : { ackWithinMs: event.ackWithinMs }),
+    ...(event.ackWithinMs === undefined || mayWait(event.page) ? {} : { ackBy: at + event.ackWithinMs }),
   };
 }
 

@@ -24,12 +24,24 @@ export function incidentOffers(incident: Incident, others: readonly Offer[] = []
             confirm: `Take back ${page.stage} now?`,
           },
         ];
-  return [
-    ...ack,
-    { label: "Escalate", command: `oncall escalate ${name}`, confirm: `Ask the next person about ${name}?` },
-    { label: "Resolve", command: `oncall resolve ${name}`, confirm: `Resolve ${name}?` },
-    ...back,
-  ];
+  // A message about the rollout itself has its own buttons.
+  const resolve: Offer = {
+    label: "Resolve",
+    command: `oncall resolve ${name}`,
+    confirm: `Resolve ${name}?`,
+  };
+  if (page.tells !== undefined) return [...(phase === "open" ? ack : [resolve]), ...back];
+  const escalate: readonly Offer[] =
+    incident.ackWithinMs === undefined
+      ? []
+      : [
+          {
+            label: "Escalate",
+            command: `oncall escalate ${name}`,
+            confirm: `Ask the next person about ${name}?`,
+          },
+        ];
+  return [...ack, ...escalate, resolve, ...back];
 }
 
 /** How it stands with on-call, in one line. */
