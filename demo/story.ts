@@ -57,19 +57,33 @@ const NAMES: Readonly<Record<string, string>> = {
   quarantined: "quarantined",
 };
 
-class Follower {
+/** The rollout that is followed, the names of its stages, and the wall ms from which its lines count. */
+export interface Followed {
+  readonly rollout: string;
+  readonly stages: readonly string[];
+  readonly began: number;
+}
+
+/** Fetches what happens to the first run of a rollout and tells it, line by line. */
+export class Follower {
   readonly seen: Told[] = [];
-  readonly #world: World;
+  readonly #world: Pick<World, "runs" | "events">;
   readonly #tell: (line: Line) => void;
   readonly #start: number;
+  readonly #rollout: string;
   readonly #names: readonly string[];
   run = "";
 
-  constructor(world: World, names: readonly string[], tell: (line: Line) => void) {
+  constructor(
+    world: Pick<World, "runs" | "events">,
+    { rollout, stages, began }: Followed,
+    tell: (line: Line) => void,
+  ) {
     this.#world = world;
     this.#tell = tell;
-    this.#names = names;
-    this.#start = Date.now();
+    this.#rollout = rollout;
+    this.#names = stages;
+    this.#start = began;
   }
 
   /** Ms since the story began. */
@@ -78,7 +92,7 @@ class Follower {
   }
 
   say(event: string, more: Readonly<Record<string, unknown>> = {}): void {
-    this.#tell({ t: this.since(Date.now()), event, rollout: "ingestion", ...more });
+    this.#tell({ t: this.since(Date.now()), event, rollout: this.#rollout, ...more });
   }
 
   /** Fetches what is new and tells it. A Belay that is just being killed and started is asked again later. */
@@ -86,7 +100,7 @@ class Follower {
     let fresh: readonly Told[];
     try {
       if (this.run === "")
-        this.run = (await this.#world.runs()).find((one) => one.rollout === "ingestion")?.run ?? "";
+        this.run = (await this.#world.runs()).find((one) => one.rollout === this.#rollout)?.run ?? "";
       fresh = this.run === "" ? [] : await this.#world.events(this.run, this.seen.length + 1);
     } catch {
       return;
@@ -127,7 +141,7 @@ class Follower {
       this.#tell({
         t,
         event: "breach",
-        rollout: "ingestion",
+        rollout: this.#rollout,
         guard: event["guard"],
         detail: event["detail"],
       });
@@ -139,7 +153,7 @@ class Follower {
       : [];
     const flag = flips.length === 1 ? { flag: flips[0] ?? "" } : flips.length > 1 ? { flags: flips } : {};
     const detail = typeof event["detail"] === "string" ? { detail: event["detail"] } : {};
-    this.#tell({ t, event: name, rollout: "ingestion", ...stage, ...flag, ...detail });
+    this.#tell({ t, event: name, rollout: this.#rollout, ...stage, ...flag, ...detail });
   }
 }
 
@@ -147,7 +161,7 @@ class Follower {
 export async function playStory(world: World, tell: (line: Line) => void): Promise<Summary> {
   const began = Date.now();
   const names = ["baseline", ...FEATURES, "review"];
-  const follower = new Follower(world, names, tell);
+  const follower = new Follower(world, { rollout: "ingestion", stages: names, began }, tell);
   const failed: string[] = [];
   const expect = (holds: boolean, what: string): void => {
     if (!holds) failed.push(what);

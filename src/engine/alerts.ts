@@ -73,7 +73,7 @@ export class Alerts {
   #stormSavedAt = Number.NEGATIVE_INFINITY;
   #toldSince = Number.NEGATIVE_INFINITY;
   #toldCount = 0;
-  #counts: AlertCounts = { told: 0, fresh: 0, truncated: 0, storms: 0 };
+  readonly #counts = { told: 0, fresh: 0, truncated: 0, storms: 0 };
 
   constructor(deps: AlertsDeps) {
     this.#deps = deps;
@@ -129,7 +129,7 @@ export class Alerts {
   }
 
   counts(): AlertCounts {
-    return this.#counts;
+    return { ...this.#counts };
   }
 
   #live(): readonly LiveRun[] {
@@ -144,7 +144,7 @@ export class Alerts {
   }
 
   #onTruncated(truncated: number): void {
-    this.#count({ truncated });
+    this.#counts.truncated += truncated;
     const asked = this.#sources.askNow();
     const instead =
       asked > 0
@@ -156,22 +156,23 @@ export class Alerts {
   /** Remembers what is new; whether any live run has something to decide. */
   #absorb(alerts: readonly IncomingAlert[]): boolean {
     const live = this.#live();
+    const now = this.#deps.clock.now();
     let isNews = false;
     for (const alert of alerts) {
       if (alert.status === "resolved") this.#memory.resolve(alert);
-      else if (this.#absorbFiring(alert, live)) isNews = true;
+      else if (this.#absorbFiring(alert, live, now)) isNews = true;
     }
     return isNews;
   }
 
-  #absorbFiring(alert: IncomingAlert, live: readonly LiveRun[]): boolean {
-    const now = this.#deps.clock.now();
+  #absorbFiring(alert: IncomingAlert, live: readonly LiveRun[], now: Now): boolean {
     const isFirst = this.#store.isFirstTold(alert.key);
-    this.#count({ told: 1, fresh: isFirst ? 1 : 0 });
+    this.#counts.told++;
+    if (isFirst) this.#counts.fresh++;
     const service = labelOf(alert, "service");
     const hasStormed =
       isFirst && service !== undefined && live.some(({ plan }) => resembles(plan, alert))
-        ? this.#sight(alert, service)
+        ? this.#sight(alert, service, now)
         : false;
     const concerned = live.filter(({ plan }) => concerns(plan, alert));
     if (concerned.length === 0) return hasStormed;
@@ -194,9 +195,8 @@ export class Alerts {
   }
 
   /** Sees a firing for the first time; true when a storm begins with it. */
-  #sight(alert: IncomingAlert, service: string): boolean {
-    const { clock, log } = this.#deps;
-    const now = clock.now();
+  #sight(alert: IncomingAlert, service: string, now: Now): boolean {
+    const { log } = this.#deps;
     const before = stormNow(this.#watch, now);
     this.#watch = sighted(this.#watch, alert, service, now);
     const storm = stormNow(this.#watch, now);
@@ -205,7 +205,7 @@ export class Alerts {
       if (now.steady - this.#stormSavedAt >= SAVE_STORM_MS) this.#saveStorm(storm);
       return false;
     }
-    this.#count({ storms: 1 });
+    this.#counts.storms++;
     this.#memory.markStorm(now.steady - STORM_MS);
     this.#saveStorm(storm);
     log.warn("alerts of several services at once: every live rollout is held", {
@@ -243,15 +243,5 @@ export class Alerts {
       .catch((error: unknown) =>
         log.warn("a storm of alerts could not be saved", { error: messageOfFault(error) }),
       );
-  }
-
-  #count(more: Partial<AlertCounts>): void {
-    const { told, fresh, truncated, storms } = this.#counts;
-    this.#counts = {
-      told: told + (more.told ?? 0),
-      fresh: fresh + (more.fresh ?? 0),
-      truncated: truncated + (more.truncated ?? 0),
-      storms: storms + (more.storms ?? 0),
-    };
   }
 }

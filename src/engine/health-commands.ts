@@ -51,13 +51,14 @@ export class HealthCommands {
         now,
       ),
     );
+    const unchecked = rest.filter((desk) => desk.last() === undefined).length;
     const count = desks.length === 1 ? "1 probe" : `${desks.length} probes`;
     const text =
       desks.length === 0
         ? "No probe is loaded."
-        : troubled.length === 0
+        : troubled.length === 0 && unchecked === 0
           ? `${count}: all well.`
-          : `${count}: ${rest.length} well, ${troubled.length} not.`;
+          : `${count}: ${rest.length - unchecked} well, ${troubled.length} not${unchecked === 0 ? "" : `, ${unchecked} not checked yet`}.`;
     return answered("shown", text, lines);
   }
 

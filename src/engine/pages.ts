@@ -4,7 +4,7 @@ import type { PageRequest, PagerChange } from "../core/oncall/page.ts";
 import type { Plan } from "../core/plan.ts";
 import { eventInWords } from "../core/report/words.ts";
 import { newestUndoable, type State, stageAt } from "../core/rollout/state.ts";
-import { formatSetting } from "../core/setting.ts";
+import { formatSetting, sameSetting } from "../core/setting.ts";
 import type { OutboxDraft } from "./ports.ts";
 
 /** The key of the page about one rollback. */
@@ -102,7 +102,8 @@ function changeOf(
   wall: number,
 ): PagerChange | undefined {
   const flip = after.flips[flag]?.flip;
-  if (flip === undefined) return undefined;
+  // A baseline that finds a flag as it should be has changed nothing.
+  if (flip === undefined || sameSetting(flip.from, flip.to)) return undefined;
   const key = plan.flags[flag]?.key ?? flag;
   return {
     key: intent,

@@ -163,11 +163,11 @@ export function waitMs(
 
 /**
  * The queue in which an item keeps its order: urgent messages their channel, cards and notes their run within it, so that a new card does not wait for the
- * last edits of an older one. Answers, pages and quiet posts are independent of each other.
+ * last edits of an older one. Answers, pages and posts are independent of each other.
  */
 export function queueOf({ body, key, lane }: OutboxItem): string {
   if (body.kind === "answer" || body.kind === "page") return key;
   if (body.kind === "change") return "changes";
-  if (body.kind === "post") return lane === "urgent" ? body.channel : `${body.channel} ${key}`;
+  if (body.kind === "post") return `${body.channel} ${key}`;
   return lane === "urgent" ? body.channel : `${body.channel} ${body.run}`;
 }

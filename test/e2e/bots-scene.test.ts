@@ -1,13 +1,13 @@
 /** The demo's scene of the bot platform as a program: the whole story with a judged summary, and nothing left of it however it ends. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { eventually, until } from "../support/eventually.ts";
+import { until } from "../support/eventually.ts";
 
 const MAIN = fileURLToPath(new URL("../../demo/main.ts", import.meta.url));
 /** The story takes about a minute; a machine with other things to do may take longer. */
@@ -65,23 +65,34 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  for (const pid of [...ours(), demo.pid ?? 0]) if (isThere(pid)) process.kill(pid, "SIGKILL");
+  // Belay first, for it would start again what is stopped.
+  const belay = (pid: number): number => (commandOf(String(pid)).includes("cli.ts") ? 0 : 1);
+  demo.kill("SIGKILL");
+  for (const pid of ours().toSorted((a, b) => belay(a) - belay(b)))
+    if (isThere(pid)) process.kill(pid, "SIGKILL");
   rmSync(temp, { recursive: true, force: true });
 });
 
-/** The pids whose command line or environment names the temporary folder: everything that the demo starts. */
+/** Everything that the demo starts has the temporary folder in its command line, or writes its output there. */
 function ours(): readonly number[] {
   return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== demo.pid)
-    .filter((name) => ["cmdline", "environ"].some((file) => procFile(name, file).includes(temp)))
+    .filter((name) => /^\d+$/.test(name) && (commandOf(name) + outputOf(name)).includes(temp))
     .map(Number);
 }
 
-function procFile(pid: string, file: string): string {
+function commandOf(pid: string): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
   } catch {
     return ""; // It ended meanwhile.
+  }
+}
+
+function outputOf(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/1`);
+  } catch {
+    return ""; // It ended meanwhile, or is somebody else's.
   }
 }
 
@@ -98,7 +109,7 @@ async function expectNothingLeft(): Promise<void> {
   await until("every process has ended", () => ours().length === 0, {
     instead: () =>
       ours()
-        .map((pid) => procFile(String(pid), "cmdline").replaceAll("\0", " "))
+        .map((pid) => commandOf(String(pid)).replaceAll("\0", " "))
         .join("\n"),
   });
   await until("every folder is gone", () => readdirSync(temp).length === 0, {
@@ -149,18 +160,15 @@ describe("npm run demo -- --scene bots --headless --json", () => {
   ] as const)(
     "%s to the %s in the middle of it leaves nothing",
     async (signal, to, expected) => {
-      await eventually(
-        "Belay has restarted the model server",
-        () => (said.includes('"restarted"') ? true : undefined),
-        {
-          withinMs: STEP_WITHIN_MS,
-          instead: () => said + errors,
-        },
-      );
+      await until("Belay has restarted the model server", () => said.includes('"event":"restarted"'), {
+        withinMs: STEP_WITHIN_MS,
+        instead: () => said + errors,
+      });
       // Prometheus, Alertmanager, the model server, the bots, the warden and Belay.
-      expect(ours().length).toBeGreaterThanOrEqual(6);
+      expect(ours()).toHaveLength(6);
       const gone = once(demo, "exit", { signal: AbortSignal.timeout(ENDED_WITHIN_MS) });
-      const pid = demo.pid ?? 0;
+      const { pid } = demo;
+      if (pid === undefined) throw new Error("the demo did not start");
       process.kill(to === "group" ? -pid : pid, signal);
       const [code] = await gone;
       expect(code).toBe(expected);

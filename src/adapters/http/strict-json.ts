@@ -76,9 +76,9 @@ export function parseStrict(text: string, mostDepth: number): Read<unknown> {
 function faultIn(value: unknown, depthLeft: number): string | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   if (depthLeft <= 0) return "the JSON is nested too deeply";
-  const isList = Array.isArray(value);
-  for (const [key, inner] of Object.entries(value)) {
-    if (!isList && POISON.has(key)) return "the JSON has a key that is never taken";
+  const keys = Array.isArray(value) ? [] : Object.keys(value);
+  if (keys.some((key) => POISON.has(key))) return "the JSON has a key that is never taken";
+  for (const inner of Object.values(value)) {
     const why = faultIn(inner, depthLeft - 1);
     if (why !== undefined) return why;
   }

@@ -5,88 +5,94 @@ import { parseInstant } from "./instant.ts";
 
 const MOST_LABELS = 64;
 const MOST_CHARS = 1_024;
-
-const text = z.string().max(MOST_CHARS);
-
-/** Labels say what an alert is: one with too many or too long ones is refused. */
-const labels = z
-  .record(text, text)
-  .refine((found) => Object.keys(found).length <= MOST_LABELS, `expected at most ${MOST_LABELS} labels`);
-
-/** Annotations are only for people: what is too much of them is cut off, and the alert still counts. */
-const annotations = z.record(z.string(), z.string()).transform((found) =>
-  Object.fromEntries(
-    Object.entries(found)
-      .filter(([name]) => name.length <= MOST_CHARS)
-      .slice(0, MOST_LABELS)
-      .map(([name, value]) => [name, value.slice(0, MOST_CHARS)]),
-  ),
-);
-
-function fits(found: Readonly<Record<string, string>>): boolean {
-  const entries = Object.entries(found);
-  const isShort = entries.every(([name, value]) => name.length <= MOST_CHARS && value.length <= MOST_CHARS);
-  return entries.length <= MOST_LABELS && isShort;
-}
-
-const fingerprint = z.string().regex(/^[0-9A-Za-z]{1,64}$/, "expected a fingerprint");
-
-/** RFC 3339; Unix ms. */
-const instant = z
-  .string()
-  .max(64)
-  .transform((at, context) => {
-    const wall = parseInstant(at);
-    if (wall !== undefined) return wall;
-    context.addIssue("expected an instant such as 2026-01-05T09:00:00Z");
-    return z.NEVER;
-  });
-
-/** One alert of a webhook. */
-const webhookAlert = z
-  .object({
-    status: z.enum(["firing", "resolved"]),
-    labels,
-    annotations: annotations.default({}),
-    startsAt: instant,
-    endsAt: instant.optional(),
-    fingerprint,
-  })
-  .transform(({ endsAt, ...alert }): IncomingAlert => {
-    const isEnded = alert.status === "resolved" && endsAt !== undefined && endsAt > 0;
-    return { ...alert, key: keyOf(alert), ...(isEnded ? { endsAt } : {}) };
-  });
+const FINGERPRINT = /^[0-9A-Za-z]{1,64}$/;
+const STATES: ReadonlySet<unknown> = new Set(["active", "suppressed", "unprocessed"]);
 
 /** What Alertmanager posts; fields that Belay does not need may be there or not. */
 export const webhookSchema = z.object({
   version: z.literal("4"),
   truncatedAlerts: z.int().nonnegative().default(0),
-  alerts: z.array(webhookAlert),
+  alerts: z.array(read(webhookAlert)),
 });
 
-/** What `/api/v2/alerts` answers; `suppressed` alerts are silenced or inhibited. */
-export const apiSchema = z.array(
-  z
-    .object({
-      status: z.object({ state: z.enum(["active", "suppressed", "unprocessed"]) }),
-      labels,
-      annotations: annotations.default({}),
-      startsAt: instant,
-      fingerprint,
-    })
-    .transform(({ status, ...alert }): ToldAlert => {
-      return {
-        isSuppressed: status.state === "suppressed",
-        alert: { ...alert, status: "firing", key: keyOf(alert) },
-      };
-    }),
-);
-
-interface ToldAlert {
+/** An alert as the API tells it; a suppressed one is silenced or inhibited. */
+export interface ToldAlert {
   readonly isSuppressed: boolean;
   readonly alert: IncomingAlert;
 }
 
-function keyOf(alert: { readonly fingerprint: string; readonly startsAt: number }): string {
-  return `${alert.fingerprint}@${alert.startsAt}`;
+/** What `/api/v2/alerts` answers. */
+export const apiSchema = z.array(read(toldAlert));
+
+/** Single alerts are read by hand: they come by the thousand in a storm, and a schema for every label would be most of the work then. `string`: what is wrong. */
+function read<T>(reader: (value: Fields) => T | string) {
+  return z.unknown().transform((value, context): T => {
+    const found = isFields(value) ? reader(value) : "expected an alert";
+    if (typeof found !== "string") return found;
+    context.addIssue(found);
+    return z.NEVER;
+  });
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function webhookAlert({ status, endsAt, ...rest }: Fields): IncomingAlert | string {
+  if (status !== "firing" && status !== "resolved") return "status: expected firing or resolved";
+  const alert = alertFrom(rest, status);
+  if (typeof alert === "string" || status === "firing" || endsAt === undefined) return alert;
+  const ended = instantFrom(endsAt);
+  if (ended === undefined) return "endsAt: expected an instant";
+  return ended > 0 ? { ...alert, endsAt: ended } : alert;
+}
+
+function toldAlert({ status, ...rest }: Fields): ToldAlert | string {
+  if (!isFields(status) || !STATES.has(status["state"])) return "status: expected a state";
+  const alert = alertFrom(rest, "firing");
+  return typeof alert === "string" ? alert : { isSuppressed: status["state"] === "suppressed", alert };
+}
+
+/** What both shapes have in common. */
+function alertFrom(fields: Fields, status: IncomingAlert["status"]): IncomingAlert | string {
+  const { fingerprint, labels, annotations = {} } = fields;
+  const startsAt = instantFrom(fields["startsAt"]);
+  if (typeof fingerprint !== "string" || !FINGERPRINT.test(fingerprint)) return "expected a fingerprint";
+  if (startsAt === undefined) return "startsAt: expected an instant such as 2026-01-05T09:00:00Z";
+  if (!isTexts(labels) || !isShort(labels))
+    return `labels: expected at most ${MOST_LABELS} texts of at most ${MOST_CHARS} characters`;
+  if (!isTexts(annotations)) return "annotations: expected texts";
+  const key = `${fingerprint}@${startsAt}`;
+  return { key, fingerprint, status, startsAt, labels, annotations: shortened(annotations) };
+}
+
+function instantFrom(value: unknown): number | undefined {
+  return typeof value === "string" ? parseInstant(value) : undefined;
+}
+
+type Texts = Readonly<Record<string, string>>;
+
+function isTexts(value: unknown): value is Texts {
+  if (!isFields(value)) return false;
+  for (const text of Object.values(value)) if (typeof text !== "string") return false;
+  return true;
+}
+
+function isShort(texts: Texts): boolean {
+  const names = Object.keys(texts);
+  if (names.length > MOST_LABELS) return false;
+  return names.every((name) => name.length <= MOST_CHARS && (texts[name]?.length ?? 0) <= MOST_CHARS);
+}
+
+/** Annotations are only for people: what is too much of them is cut off, and the alert still counts. */
+function shortened(annotations: Texts): Texts {
+  if (isShort(annotations)) return annotations;
+  return Object.fromEntries(
+    Object.entries(annotations)
+      .filter(([name]) => name.length <= MOST_CHARS)
+      .slice(0, MOST_LABELS)
+      .map(([name, value]) => [name, value.slice(0, MOST_CHARS)]),
+  );
 }

@@ -39,9 +39,12 @@ export const NO_STORM: StormWatch = { sightings: [] };
 /** The watch after a firing of a service was seen for the first time. */
 export function sighted(watch: StormWatch, firing: IncomingAlert, service: string, now: Now): StormWatch {
   if (now.wall - firing.startsAt > MOST_LATE_MS) return watch;
+  const known = stormNow(watch, now);
+  // Most firings of a large storm only make it go on.
+  if (known?.services.includes(service) === true)
+    return { ...watch, storm: { ...known, last: now.steady, lastWall: now.wall } };
   const recent = watch.sightings.filter((one) => now.steady - one.at <= STORM_MS && one.service !== service);
   const sightings = [...recent, { service, key: firing.key, at: now.steady }].slice(-MOST_SERVICES);
-  const known = stormNow(watch, now);
   if (known === undefined && recent.length === 0) return { ...watch, sightings };
   const services = new Set([...(known?.services ?? []), ...sightings.map((one) => one.service)]);
   return {

@@ -4,6 +4,7 @@ import type { Offer } from "../refusal.ts";
 import { isLive, isOpenRun } from "../rollout/state.ts";
 import { formatSetting } from "../setting.ts";
 import { type Card, cardOf, offersOf } from "./card.ts";
+import { runbookPath } from "./health-words.ts";
 import { incidentLines, incidentOffers } from "./incident-post.ts";
 import { rollbackAlert } from "./rollback-alert.ts";
 import {
@@ -192,7 +193,7 @@ function pageAlert(told: Told, seq: number): Alert | undefined {
     lines: [
       line("What", paged.event.summary),
       line("Stands", cardOf(told).status),
-      ...(plan.runbook === undefined ? [] : [line("Runbook", `runbooks/${plan.runbook}.md`)]),
+      ...(plan.runbook === undefined ? [] : [line("Runbook", runbookPath(plan.runbook))]),
     ],
     offers: isOpenRun(state) ? offersOf(plan, state) : [],
     summary: paged.event.summary,

@@ -133,8 +133,14 @@ const STATES = {
 } as const satisfies Readonly<Record<ProbeFact["state"], string>>;
 
 function trendLine({ name, answer, restart }: TrendFact, { zone, wall }: HealthFacts): AlertLine {
-  const words = answer.kind === "known" ? answer.words : `no evidence: ${answer.why}`;
-  return line(name, `${words}${restart === undefined ? "" : restartWords(restart.nextWall, wall, zone)}`);
+  if (answer.kind === "unknown") {
+    const meanwhile = restart === undefined ? "" : `; without evidence ${restart.job} does not restart`;
+    return line(name, `no evidence: ${answer.why}${meanwhile}`);
+  }
+  return line(
+    name,
+    `${answer.words}${restart === undefined ? "" : restartWords(restart.nextWall, wall, zone)}`,
+  );
 }
 
 function restartWords(nextWall: number | undefined, wall: number, zone: string): string {

@@ -106,7 +106,8 @@ function runbookLines({ runbook }: Probe): readonly AlertLine[] {
   return runbook === undefined ? [] : [line("Runbook", runbookPath(runbook))];
 }
 
-function runbookPath(runbook: string): string {
+/** Where a runbook lies, from its name with or without ending. */
+export function runbookPath(runbook: string): string {
   return `runbooks/${runbook.replace(/\.md$/, "")}.md`;
 }
 

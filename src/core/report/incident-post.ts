@@ -2,6 +2,7 @@
 import type { Incident } from "../oncall/incident.ts";
 import type { Offer } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
+import { runbookPath } from "./health-words.ts";
 import { type Alert, type AlertLine, line, type Part } from "./told.ts";
 
 /** The buttons that still make sense; a rollback is not offered where `others` do so already. */
@@ -103,7 +104,7 @@ export function incidentPost(incident: Incident): Alert {
     line("What", page.summary),
     line("Where", `${page.service}, ${page.environment}`),
     ...incidentLines(incident),
-    ...(page.runbook === undefined ? [] : [line("Runbook", page.runbook)]),
+    ...(page.runbook === undefined ? [] : [line("Runbook", runbookPath(page.runbook))]),
   ];
   const title = `${page.severity} ${page.service}: ${page.source === "drill" ? "drill" : name}${state}`;
   const end =

@@ -87,7 +87,7 @@ export function rollbackAlert(told: Told, seq: number): Alert | undefined {
       ...nextLines(told, course, tookMs),
     ],
     offers: rollbackOffers(told, seq, flags),
-    summary: `${done} ${flags.join(", ")} in ${plan.rollout} (${plan.environment}): ${why}. ${outcome.charAt(0).toUpperCase()}${outcome.slice(1)}.`,
+    summary: `${done} ${flags.join(", ")} in ${plan.rollout} (${plan.environment}): ${why.replace(/[.\s]+$/, "")}. ${outcome.charAt(0).toUpperCase()}${outcome.slice(1)}.`,
   };
 }
 
