@@ -4,6 +4,11 @@ import { defineConfig } from "vitest/config";
 /** Two workers: the figures of the README are for two cores, and more would only make timings worse. */
 const WORKERS = 2;
 
+/** End-to-end tests that may run beside each other. */
+const APART = ["oncall", "bots-service", "bots-scene", "clock-jumps"].map(
+  (name) => `test/e2e/${name}.test.ts`,
+);
+
 const shared = {
   environment: "node",
   pool: "forks",
@@ -45,9 +50,21 @@ export default defineConfig({
           ...limits(60_000, 60_000),
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
+          exclude: APART,
           // Each starts Prometheus, the service and Belay, and some measure latency: never two at once, never beside other tests.
           fileParallelism: false,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          ...limits(60_000, 60_000),
+          name: "apart",
+          // They wait for processes and deadlines most of the time, and measure no latency: three at once.
+          maxWorkers: 3,
+          include: APART,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

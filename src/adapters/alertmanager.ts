@@ -34,9 +34,9 @@ export function createAlertmanager(options: AlertmanagerOptions): AlertSource & 
         }),
       );
       if (reply.status !== 200) throw fault(`answers ${reply.status}`);
-      const alerts = apiSchema.safeParse(parsed(reply.text));
-      if (!alerts.success) throw fault("answers with something other than its list of alerts");
-      return alerts.data.filter((one) => !one.isSuppressed).map((one) => one.alert);
+      const told = apiSchema.safeParse(parsed(reply.text));
+      if (!told.success) throw fault("answers with something other than its list of alerts");
+      return told.data.filter((one) => !one.isSuppressed).map((one) => one.alert);
     },
     close: () => http.close(),
   };

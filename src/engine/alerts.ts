@@ -169,15 +169,10 @@ export class Alerts {
     const isFirst = this.#store.isFirstTold(alert.key);
     this.#counts.told++;
     if (isFirst) this.#counts.fresh++;
-    const service = labelOf(alert, "service");
-    const hasStormed =
-      isFirst && service !== undefined && live.some(({ plan }) => resembles(plan, alert))
-        ? this.#sight(alert, service, now)
-        : false;
-    const concerned = live.filter(({ plan }) => concerns(plan, alert));
-    if (concerned.length === 0) return hasStormed;
+    const hasStormed = isFirst && this.#sight(alert, live, now);
+    if (!live.some(({ plan }) => concerns(plan, alert))) return hasStormed;
     if (!this.#memory.remember(alert, now.steady, isOfStorm(this.#watch, alert, now))) return hasStormed;
-    for (const one of concerned) this.#tellIfNothing(alert, one, now);
+    for (const one of live) if (concerns(one.plan, alert)) this.#tellIfNothing(alert, one, now);
     return true;
   }
 
@@ -195,7 +190,9 @@ export class Alerts {
   }
 
   /** Sees a firing for the first time; true when a storm begins with it. */
-  #sight(alert: IncomingAlert, service: string, now: Now): boolean {
+  #sight(alert: IncomingAlert, live: readonly LiveRun[], now: Now): boolean {
+    const service = labelOf(alert, "service");
+    if (service === undefined || !live.some(({ plan }) => resembles(plan, alert))) return false;
     const { log } = this.#deps;
     const before = stormNow(this.#watch, now);
     this.#watch = sighted(this.#watch, alert, service, now);

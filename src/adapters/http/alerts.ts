@@ -49,8 +49,8 @@ export function alertRoutes({ token, take, log }: AlertRoutesOptions): Hono {
     const payload = webhookSchema.safeParse(body.value);
     if (!payload.success) {
       const [issue] = payload.error.issues;
-      const where = issue?.path.slice(0, 3).join(".") ?? "";
-      return refuse(c, 400, `not a webhook of Alertmanager (version 4): ${where}: ${issue?.message ?? ""}`);
+      const why = `${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`;
+      return refuse(c, 400, `not a webhook of Alertmanager (version 4): ${why}`);
     }
     const { alerts, truncatedAlerts } = payload.data;
     try {

@@ -8,30 +8,44 @@ const MOST_CHARS = 1_024;
 const FINGERPRINT = /^[0-9A-Za-z]{1,64}$/;
 const STATES: ReadonlySet<unknown> = new Set(["active", "suppressed", "unprocessed"]);
 
-/** What Alertmanager posts; fields that Belay does not need may be there or not. */
-export const webhookSchema = z.object({
-  version: z.literal("4"),
-  truncatedAlerts: z.int().nonnegative().default(0),
-  alerts: z.array(read(webhookAlert)),
-});
-
 /** An alert as the API tells it; a suppressed one is silenced or inhibited. */
 export interface ToldAlert {
   readonly isSuppressed: boolean;
   readonly alert: IncomingAlert;
 }
 
-/** What `/api/v2/alerts` answers. */
-export const apiSchema = z.array(read(toldAlert));
+/** `string`: what is wrong, in words without any of the content. */
+type Reader<T> = (fields: Fields) => T | string;
 
-/** Single alerts are read by hand: they come by the thousand in a storm, and a schema for every label would be most of the work then. `string`: what is wrong. */
-function read<T>(reader: (value: Fields) => T | string) {
-  return z.unknown().transform((value, context): T => {
-    const found = isFields(value) ? reader(value) : "expected an alert";
+/** What Alertmanager posts; fields that Belay does not need may be there or not. */
+export const webhookSchema = z.object({
+  version: z.literal("4"),
+  truncatedAlerts: z.int().nonnegative().default(0),
+  alerts: listOf(webhookAlert),
+});
+
+/** What `/api/v2/alerts` answers. */
+export const apiSchema = listOf(toldAlert);
+
+function listOf<T>(reader: Reader<T>) {
+  const list = z.custom<readonly unknown[]>(Array.isArray, "expected a list of alerts");
+  return list.transform((values, context): readonly T[] => {
+    const found = readEach(values, reader);
     if (typeof found !== "string") return found;
     context.addIssue(found);
     return z.NEVER;
   });
+}
+
+/** Single alerts are read by hand: in a storm they come by the thousand, and a schema for every label would be most of the work then. */
+function readEach<T>(values: readonly unknown[], reader: Reader<T>): readonly T[] | string {
+  const found: T[] = [];
+  for (const [index, value] of values.entries()) {
+    const one = isFields(value) ? reader(value) : "expected an alert";
+    if (typeof one === "string") return `${index}: ${one}`;
+    found.push(one);
+  }
+  return found;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -40,18 +54,20 @@ function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function webhookAlert({ status, endsAt, ...rest }: Fields): IncomingAlert | string {
+function webhookAlert(fields: Fields): IncomingAlert | string {
+  const { status, endsAt } = fields;
   if (status !== "firing" && status !== "resolved") return "status: expected firing or resolved";
-  const alert = alertFrom(rest, status);
+  const alert = alertFrom(fields, status);
   if (typeof alert === "string" || status === "firing" || endsAt === undefined) return alert;
   const ended = instantFrom(endsAt);
   if (ended === undefined) return "endsAt: expected an instant";
   return ended > 0 ? { ...alert, endsAt: ended } : alert;
 }
 
-function toldAlert({ status, ...rest }: Fields): ToldAlert | string {
+function toldAlert(fields: Fields): ToldAlert | string {
+  const { status } = fields;
   if (!isFields(status) || !STATES.has(status["state"])) return "status: expected a state";
-  const alert = alertFrom(rest, "firing");
+  const alert = alertFrom(fields, "firing");
   return typeof alert === "string" ? alert : { isSuppressed: status["state"] === "suppressed", alert };
 }
 
@@ -76,14 +92,18 @@ type Texts = Readonly<Record<string, string>>;
 
 function isTexts(value: unknown): value is Texts {
   if (!isFields(value)) return false;
-  for (const text of Object.values(value)) if (typeof text !== "string") return false;
+  for (const name in value) if (typeof value[name] !== "string") return false;
   return true;
 }
 
 function isShort(texts: Texts): boolean {
-  const names = Object.keys(texts);
-  if (names.length > MOST_LABELS) return false;
-  return names.every((name) => name.length <= MOST_CHARS && (texts[name]?.length ?? 0) <= MOST_CHARS);
+  let count = 0;
+  for (const name in texts) {
+    count++;
+    if (count > MOST_LABELS || name.length > MOST_CHARS || (texts[name]?.length ?? 0) > MOST_CHARS)
+      return false;
+  }
+  return true;
 }
 
 /** Annotations are only for people: what is too much of them is cut off, and the alert still counts. */
