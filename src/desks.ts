@@ -1,13 +1,9 @@
 /** Composes the desks besides the rollouts: on call, alerts, health and schedules, with their outsides; started after the engine and stopped before it. */
-import type { Hono } from "hono";
 import { createAlertmanager } from "./adapters/alertmanager.ts";
 import { createCalendar } from "./adapters/calendar.ts";
 import { createHeartbeat, type Heartbeat } from "./adapters/heartbeat.ts";
-import { alertRoutes } from "./adapters/http/alerts.ts";
 import type { HttpServer } from "./adapters/http/server.ts";
-import { startWebhooks } from "./adapters/http/webhooks.ts";
 import { createPagerDuty } from "./adapters/pagerduty/events.ts";
-import { pagerWebhookRoutes } from "./adapters/pagerduty/webhook.ts";
 import { createSecondChannel } from "./adapters/second-channel.ts";
 import type { Config } from "./config.ts";
 import type { Connections } from "./connections.ts";
@@ -16,10 +12,11 @@ import type { PageRequest } from "./core/oncall/page.ts";
 import type { Guard, Plan } from "./core/plan.ts";
 import { isStepUnderWay, rolloutFact } from "./core/report/rollout-fact.ts";
 import { isLive, isOpenRun, type State } from "./core/rollout/state.ts";
-import { formatDuration, MINUTE } from "./core/time.ts";
+import { formatDuration, MINUTE, SECOND } from "./core/time.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
 import { Alerts } from "./engine/alerts.ts";
 import type { Desks as CommandDesks } from "./engine/commands.ts";
+import { withDeadline } from "./engine/concurrency.ts";
 import type { Engine } from "./engine/engine.ts";
 import { Health } from "./engine/health.ts";
 import { HealthCommands } from "./engine/health-commands.ts";
@@ -29,20 +26,27 @@ import { OnCall } from "./engine/oncall.ts";
 import { onCallCommands, onCallFact } from "./engine/oncall-commands.ts";
 import { rollbackPageKey } from "./engine/pages.ts";
 import { impatientSubjects } from "./engine/patience.ts";
-import { type Clock, type Journal, type Log, messageOfFault } from "./engine/ports.ts";
+import { type Clock, type Journal, type Log, messageOfFault, OutsideFault } from "./engine/ports.ts";
 import { buildPost, type PostSources } from "./engine/posts.ts";
 import { Schedules } from "./engine/schedules.ts";
 import { createScheduleCommands, scheduleDesk } from "./engine/schedules-commands.ts";
 import type { JobActions } from "./engine/schedules-run.ts";
 import type { Calendar, Pager, SecondChannel, SubjectJournal } from "./engine/watch-ports.ts";
+import { openHooks } from "./hooks.ts";
 
 const HEARTBEAT_MS = MINUTE;
+/** An urgent message that waits longer than this in a live rollout is paged, ms. */
+const DARK_MS = 2 * MINUTE;
+/** What alerts there were before may take this long to be judged; then the webhooks are opened all the same, ms. */
+const ALERTS_WITHIN_MS = 5 * SECOND;
 
 export interface DesksOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Log;
   readonly journal: Journal & SubjectJournal;
+  /** Names this installation of Belay for good. */
+  readonly installation: string;
   readonly connections: Connections;
   /** The engine, once there is one; asked only after `start`. */
   readonly engine: () => Engine;
@@ -68,6 +72,8 @@ export class Desks {
   readonly #second: (SecondChannel & Closing) | undefined;
   #watches: ReadonlyMap<string, WatchPlan> = new Map();
   #hooks: HttpServer | undefined;
+  /** The instant (wall ms) since which the darkness lasts that was paged. */
+  #dark: number | undefined;
   #heartbeat: Heartbeat | undefined;
 
   constructor(options: DesksOptions) {
@@ -111,10 +117,21 @@ export class Desks {
   async start(): Promise<void> {
     const { config, clock, log, unwell } = this.#options;
     await this.onCall.start();
-    await this.alerts.start();
+    const alerts = this.alerts.start();
     await this.#health.start();
     await this.#schedules.start();
-    if (config.hooksPort !== undefined) this.#hooks = await this.#openHooks(config.hooksPort);
+    await withDeadline(clock, ALERTS_WITHIN_MS, "the alerts of before", alerts).catch((error: unknown) =>
+      log.warn("alerts are taken before those of before are judged", { error: messageOfFault(error) }),
+    );
+    if (config.hooksPort !== undefined)
+      this.#hooks = await openHooks({
+        config,
+        port: config.hooksPort,
+        clock,
+        log,
+        alerts: this.alerts,
+        onCall: this.onCall,
+      });
     if (config.heartbeatUrl !== undefined)
       this.#heartbeat = createHeartbeat({
         url: config.heartbeatUrl,
@@ -149,6 +166,8 @@ export class Desks {
       sendNow: (drafts) => engine().sendNow(drafts),
       over: (page) => this.#over(page),
       command: (text, actor, key) => this.#command(text, actor, key),
+      ended: (run) => this.#ended(run),
+      installation: this.#options.installation,
     });
   }
 
@@ -161,16 +180,14 @@ export class Desks {
       .runs()
       .find((one) => one.run === run);
     const { rollback } = state ?? {};
-    const isOver = rollback?.seq === tells.seq && rollback.recoveredAt !== undefined;
+    const isOver = rollback !== undefined && rollback.seq >= tells.seq && rollback.recoveredAt !== undefined;
     return isOver ? "production has recovered after the rollback" : undefined;
   }
 
   /** A rollout that has ended leaves no page open behind it. */
-  runEnded({ run, phase }: State): void {
-    const because =
-      phase === "rolled_back"
-        ? "production has recovered after the rollback"
-        : `the rollout has ended: ${phase}`;
+  runEnded(state: State): void {
+    const { run } = state;
+    const because = endedWords(state);
     for (const incident of this.onCall.incidentsOf(run))
       this.onCall
         .resolvePage(incident.id, because)
@@ -180,17 +197,33 @@ export class Desks {
   }
 
   /** People cannot read in Slack what happens in a live rollout: whoever is on call is told another way, once for each darkness. */
-  tellDark(wall: number, darkMs: number): void {
+  tellDark(since: number | undefined, wall: number): void {
     const { engine, log } = this.#options;
-    log.error("urgent messages are not being delivered", { seconds: Math.round(darkMs / 1_000) });
+    const isDark = since !== undefined && wall - since > DARK_MS;
+    if (this.#dark !== undefined && this.#dark !== since) {
+      const ended = this.#dark;
+      this.#dark = undefined;
+      void this.onCall.resolvePage(darkKey(ended), "Slack takes urgent messages again");
+    }
     const live = engine()
       .plansAndStates()
       .find(({ state }) => isOpenRun(state));
-    if (live === undefined) return;
+    if (!isDark || live === undefined) return;
+    const forHowLong = formatDuration(wall - since);
+    log.error("an urgent message is not being delivered", { for: forHowLong });
+    if (this.#dark === since) return;
+    this.#dark = since;
     const { service, environment } = live.plan;
-    const summary = `Slack has taken no urgent message for ${formatDuration(darkMs)} while ${live.state.rollout} (${live.state.run}) is live. \`belay do "rollout status"\` shows it; rollbacks work without Slack.`;
-    const key = `belay.slack_dark.${Math.round(wall - darkMs)}`;
-    this.#page({ key, severity: "P1", summary, service, environment, source: "rollout", wall });
+    const summary = `An urgent message has not reached Slack for ${forHowLong} while ${live.state.rollout} (${live.state.run}) is live. \`belay do "rollout status"\` shows it; rollbacks work without Slack.`;
+    this.#page({
+      key: darkKey(since),
+      severity: "P1",
+      summary,
+      service,
+      environment,
+      source: "rollout",
+      wall,
+    });
   }
 
   /** Pages, whether or not the journal has it yet. */
@@ -203,14 +236,15 @@ export class Desks {
       );
   }
 
-  #command(text: string, actor: Actor, key: string): void {
-    const { engine, log } = this.#options;
-    engine()
-      .submit({ key, text, actor, replyTo: { kind: "none" } })
-      .then((accepted) => {
-        if (accepted.kind === "unavailable") log.error("a command could not be taken", { key, text });
-      })
-      .catch((error: unknown) => log.error("a command failed", { key, error: messageOfFault(error) }));
+  /** Resolves when the command is accepted; the work goes on by itself. */
+  async #command(text: string, actor: Actor, key: string): Promise<void> {
+    const accepted = await this.#options.engine().submit({ key, text, actor, replyTo: { kind: "none" } });
+    if (accepted.kind === "unavailable") throw new OutsideFault(accepted.text, { recoverable: true });
+  }
+
+  async #ended(run: string): Promise<string | undefined> {
+    const stored = await this.#options.journal.run(run);
+    return stored === undefined || isOpenRun(stored.state) ? undefined : endedWords(stored.state);
   }
 
   #createAlerts(): Alerts {
@@ -339,30 +373,16 @@ export class Desks {
       ),
     };
   }
+}
 
-  #openHooks(port: number): Promise<HttpServer> {
-    const { clock, config, log } = this.#options;
-    const routes: Hono[] = [
-      alertRoutes({
-        token: config.alertsToken,
-        take: (alerts, truncated) => this.alerts.take(alerts, truncated),
-        log,
-      }),
-    ];
-    const { pager } = config;
-    if (pager !== undefined && (pager.webhookSecrets.length > 0 || pager.actionTokens.length > 0))
-      routes.push(
-        pagerWebhookRoutes({
-          secrets: pager.webhookSecrets,
-          actionTokens: pager.actionTokens,
-          onWord: (word) => this.onCall.word(word),
-          keyOf: (pagerId) => this.onCall.keyOf(pagerId),
-          log,
-          now: () => clock.now().wall,
-        }),
-      );
-    return startWebhooks({ port, isGuarded: true, routes, log });
-  }
+function darkKey(since: number): string {
+  return `belay.slack_dark.${Math.round(since)}`;
+}
+
+function endedWords({ phase }: State): string {
+  return phase === "rolled_back"
+    ? "production has recovered after the rollback"
+    : `the rollout has ended: ${phase}`;
 }
 
 /** The same journal; whoever commits messages with it has them sent at once. */

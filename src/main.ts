@@ -1,4 +1,5 @@
 /** The composition root: from configuration to a running Belay, started and stopped in order. */
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { restoreClock, type SystemClock } from "./adapters/clock.ts";
 import { type Loaded, loadFolder } from "./adapters/files/folder.ts";
@@ -27,10 +28,9 @@ import { type Chat, type CommandAnswer, type Intake, messageOfFault, OutsideFaul
 import { mayOf, secretsOf } from "./may.ts";
 
 const CLOCK_KEY = "clock";
+const INSTALLATION_KEY = "installation";
 /** How often the clock is saved, so that time goes on over a restart, ms. */
 const SAVE_CLOCK_MS = 5_000;
-/** Urgent messages waiting longer than this in a live rollout are logged as an error. */
-const DARK_MS = 120_000;
 
 /** The journal, in the state folder. */
 export const JOURNAL_FILE = "journal.db";
@@ -62,6 +62,8 @@ interface Opened {
   readonly clock: SystemClock;
   readonly log: SystemLog;
   readonly telemetry: Telemetry;
+  /** Names this installation of Belay for good. */
+  readonly installation: string;
 }
 
 /**
@@ -91,11 +93,21 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
       clock,
       log,
       telemetry: createTelemetry(),
+      installation: await installationOf(journal),
     }).start();
   } catch (error) {
     state.release();
     throw error;
   }
+}
+
+/** Made once and kept in the journal; another journal is another installation. */
+async function installationOf(journal: SqliteJournal): Promise<string> {
+  const known = await journal.meta(INSTALLATION_KEY);
+  if (known !== undefined) return known;
+  const made = randomBytes(4).toString("hex");
+  await journal.setMeta(INSTALLATION_KEY, made);
+  return made;
 }
 
 class Composition implements Belay {
@@ -110,6 +122,7 @@ class Composition implements Belay {
   #plans: ReadonlyMap<string, Plan> = new Map();
   #mistakes: readonly string[] = [];
   #http: HttpServer | undefined;
+  readonly #desksReady = Promise.withResolvers<void>();
   #ticker: NodeJS.Timeout | undefined;
   #stopped = false;
 
@@ -124,6 +137,7 @@ class Composition implements Belay {
       clock,
       log,
       journal,
+      installation: opened.installation,
       connections,
       engine: () => this.engine,
       plans: this.plans,
@@ -143,6 +157,7 @@ class Composition implements Belay {
       mayOf: (actor) => mayOf(config, actor),
       onCall: this.#desks.onCall,
       desks: this.#desks.commands,
+      desksReady: this.#desksReady.promise,
       alertsOf: (plan) => this.#desks.alerts.forRun(plan),
       defaultChannel: config.defaultChannel,
       refreshMs: config.refreshMs,
@@ -177,6 +192,7 @@ class Composition implements Belay {
       await this.#desks.setWatches(this.#watches);
       await this.#desks.start();
     }
+    this.#desksReady.resolve();
     this.#ticker = setInterval(() => this.#tick(), SAVE_CLOCK_MS);
     if (this.#options.alone !== true) {
       this.#slack?.start().catch((error: unknown) =>
@@ -360,8 +376,7 @@ class Composition implements Belay {
     const { clock, telemetry } = this.#opened;
     telemetry.beat(clock.now().wall);
     void this.#saveClock();
-    const dark = this.engine.darkForMs();
-    if (dark > DARK_MS && this.engine.runs().some(isOpenRun)) this.#desks.tellDark(clock.now().wall, dark);
+    this.#desks.tellDark(this.engine.darkSince(), clock.now().wall);
   }
 
   async #saveClock(): Promise<void> {

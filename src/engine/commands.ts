@@ -35,6 +35,8 @@ export interface CommandsDeps extends StartDeps {
   readonly mistakes: () => readonly string[];
   readonly runners: () => readonly Runner[];
   readonly view: (run: string) => Promise<RunView | undefined>;
+  /** Resolves when the desks besides the rollouts know what is open; their commands wait for it. */
+  readonly desksReady: Promise<void>;
   /** Desks besides the rollouts, by noun; each carries out one command, whose effect is harmless under the same key again. Never rejects. */
   readonly desks: Desks;
   /** What configuration lets a person do. */
@@ -172,6 +174,7 @@ export class Commands {
         });
       }
       case "desk": {
+        await this.#deps.desksReady;
         const asker: Asker = { actor: intake.actor, ...this.#deps.mayOf(intake.actor) };
         const desk = this.#deps.desks[resolution.noun];
         const answer =

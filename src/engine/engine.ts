@@ -68,6 +68,8 @@ export interface EngineDeps {
   readonly onCall?: OnCallDesk & { incidentsOf(run: string): readonly Incident[] };
   /** Desks besides the rollouts; none when not given. */
   readonly desks?: Desks;
+  /** Resolves when they may be asked; at once when not given. */
+  readonly desksReady?: Promise<void>;
   /** What is known of alerts that concern a plan; without it no alert is listened to. */
   readonly alertsOf?: (plan: Plan) => AlertView | undefined;
   /** Called with every commit, for counters and tests. */
@@ -115,6 +117,7 @@ export class Engine {
       ...this.#deps,
       mistakes: deps.mistakes ?? (() => []),
       desks: deps.desks ?? {},
+      desksReady: deps.desksReady ?? Promise.resolve(),
       runners: () => [...this.#runners.values()],
       view,
       adopt: (stored, readings) => this.#begin(stored, readings),
@@ -218,9 +221,9 @@ export class Engine {
     await Promise.all(live.map((runner) => runner.judge()));
   }
 
-  /** Ms for which the oldest urgent message has been waiting to be delivered. */
-  darkForMs(): number {
-    return this.#outbox.darkForMs();
+  /** Since when (wall ms) the oldest urgent message has been waiting to be delivered; undefined when none waits. */
+  darkSince(): number | undefined {
+    return this.#outbox.darkSince();
   }
 
   stop(): void {

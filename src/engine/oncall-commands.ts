@@ -106,7 +106,15 @@ async function page(
     return answerOf(
       refuse("bad_value", 'say which service and why: `/belay oncall page P1 bots "replies fail"`.'),
     );
-  const found = known.find((one) => one.service === service);
+  const fitting = known.filter(
+    (one) => one.service === service || `${one.service}/${one.environment}` === service,
+  );
+  const places = [...new Set(fitting.map((one) => `${one.service}/${one.environment}`))];
+  if (places.length > 1)
+    return answerOf(
+      refuse("ambiguous", `${service} runs in several environments; say which: ${places.join(", ")}.`),
+    );
+  const [found] = fitting;
   if (found === undefined)
     return answerOf(
       unknownService(
@@ -150,10 +158,15 @@ async function onIncident(
   switch (spec.verb) {
     case "ack":
       if (acknowledged !== undefined) return already(`${name} is acknowledged by ${acknowledged.by}.`);
-      await onCall.acknowledge(id, actor, key);
+      if (!(await onCall.acknowledge(id, actor, key))) {
+        const other = onCall.incidents().find((one) => one.id === id);
+        return already(
+          `${name} is ${other?.phase ?? "closed"} already, by ${other?.resolved?.by ?? other?.acknowledged?.by ?? "somebody"}.`,
+        );
+      }
       return done(`${name} is yours, ${nameOfWho(actor)}. It does not escalate any more.`);
     case "escalate":
-      return done(await onCall.escalate(id, actor, because));
+      return done(await onCall.escalate(id, actor, because, key));
     default:
       await onCall.resolve(id, actor, because, key);
       return done(`${name} is resolved.`);

@@ -2,7 +2,7 @@
 import type { Actor } from "../core/event.ts";
 import { escalatedTo, owedToPager, wordOf } from "../core/oncall/decide.ts";
 import type { Incident, IncidentEvent, PagerAction } from "../core/oncall/incident.ts";
-import { type PagerEvent, pagerSeverity } from "../core/oncall/page.ts";
+import { type PagerEvent, pagerKeyOf, pagerSeverity } from "../core/oncall/page.ts";
 import { SECOND } from "../core/time.ts";
 import { backoffMs } from "./concurrency.ts";
 import { type Clock, type Log, messageOfFault, OutsideFault } from "./ports.ts";
@@ -21,6 +21,8 @@ export interface IncidentPagerDeps {
   readonly log: Log;
   readonly pager: Pager | undefined;
   readonly second: SecondChannel | undefined;
+  /** Part of every key that the pager service sees; empty: none. */
+  readonly installation: string;
 }
 
 /** Records what a decision on the newest state makes of an answer. */
@@ -73,8 +75,8 @@ export class IncidentPager {
       jobs.push(this.#try(this.#looking, everyMs, () => this.#look(rest, incident, settle)));
     }
     if (incident.secondOwed !== undefined) {
-      const text = secondText(incident, incident.secondOwed);
-      jobs.push(this.#try(this.#telling, 0, () => this.#tell(second, incident, text, settle)));
+      const why = incident.secondOwed;
+      jobs.push(this.#try(this.#telling, 0, () => this.#tell(second, incident, why, settle)));
     }
     await Promise.all(jobs);
   }
@@ -90,11 +92,13 @@ export class IncidentPager {
     const rest = pager?.rest;
     if (rest !== undefined && incident.pager !== undefined) {
       try {
-        const seen = await rest.incidentByKey(incident.id);
+        const seen = await rest.incidentByKey(this.#keyOf(incident));
         const levels = seen?.levels ?? 1;
         if (incident.level < levels) {
-          await rest.escalate(incident.pager.id, incident.level + 1);
-          const moved = await rest.incidentByKey(incident.id).catch(() => undefined);
+          // It may have moved already: by its policy, or by this same command before a restart.
+          if ((seen?.escalations ?? 0) < incident.level)
+            await rest.escalate(incident.pager.id, incident.level + 1);
+          const moved = await rest.incidentByKey(this.#keyOf(incident)).catch(() => undefined);
           return {
             ...escalatedTo(incident, "rest", moved?.assigned ?? [], { steady, levels }, undefined, by),
             why,
@@ -107,14 +111,18 @@ export class IncidentPager {
     return { ...escalatedTo(incident, "second_channel", [], undefined, this.#fault, by), why };
   }
 
+  #keyOf({ id }: Incident): string {
+    return pagerKeyOf(this.#deps.installation, id);
+  }
+
   async #send(pager: Pager, incident: Incident, action: PagerAction, settle: Settle): Promise<void> {
-    await pager.send(eventOf(incident, action));
+    await pager.send(eventOf(incident, action, this.#keyOf(incident)));
     this.#fault = undefined;
     await settle((now) => (now.accepted[action] === undefined ? [{ kind: "accepted", action }] : []));
   }
 
   async #look(rest: PagerRest, incident: Incident, settle: Settle): Promise<void> {
-    const seen = await rest.incidentByKey(incident.id);
+    const seen = await rest.incidentByKey(this.#keyOf(incident));
     this.#fault = undefined;
     if (seen === undefined) return;
     const { wall } = this.#deps.clock.now();
@@ -130,7 +138,7 @@ export class IncidentPager {
       return;
     }
     await rest.escalate(seen.id, incident.level + 1);
-    const moved = await rest.incidentByKey(incident.id).catch(() => undefined);
+    const moved = await rest.incidentByKey(this.#keyOf(incident)).catch(() => undefined);
     const next = { steady, levels: seen.levels };
     await settle((now) =>
       isStill(now, incident) ? [escalatedTo(now, "rest", moved?.assigned ?? [], next)] : [],
@@ -155,13 +163,15 @@ export class IncidentPager {
   async #tell(
     second: SecondChannel | undefined,
     incident: Incident,
-    text: string,
+    why: string,
     settle: Settle,
   ): Promise<void> {
+    const text = secondText(incident, why);
     if (second === undefined)
       this.#deps.log.error("no second channel is configured; only the chat can tell this", { text });
-    else await second.tell(text, `${incident.id}:${incident.level}`);
-    await settle((now) => (now.secondOwed === undefined ? [] : [{ kind: "second_told" }]));
+    else await second.tell(text, `${incident.id}:${incident.revision}`);
+    const to = second === undefined ? "nobody" : "channel";
+    await settle((now) => (now.secondOwed === why ? [{ kind: "second_told", why, to }] : []));
   }
 
   /** One call at a time of each kind, and none before it may be tried again. */
@@ -194,12 +204,12 @@ function secondText({ page, name }: Incident, why: string): string {
   return `${page.severity} ${page.service} (${page.environment}): ${page.summary} ${why}. Incident ${name}: acknowledge with \`/belay oncall ack ${name}\`.`;
 }
 
-function eventOf(incident: Incident, action: PagerAction): PagerEvent {
-  const { page, id, name } = incident;
-  if (action !== "trigger") return { kind: action, dedupKey: id };
+function eventOf(incident: Incident, action: PagerAction, dedupKey: string): PagerEvent {
+  const { page, name } = incident;
+  if (action !== "trigger") return { kind: action, dedupKey };
   return {
     kind: "trigger",
-    dedupKey: id,
+    dedupKey,
     severity: page.source === "drill" ? "info" : pagerSeverity(page.severity),
     summary: `${page.severity} ${page.service}: ${page.summary}`,
     source: `${page.service}/${page.environment}`,

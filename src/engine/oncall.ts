@@ -2,7 +2,7 @@
 import { type Actor, BELAY } from "../core/event.ts";
 import { ACK_WITHIN_MS, dueOf, isClosed, type PagerFacts, throughOf, wordOf } from "../core/oncall/decide.ts";
 import { evolveIncident, type Incident, type IncidentEvent } from "../core/oncall/incident.ts";
-import type { PageRequest, PagerChange } from "../core/oncall/page.ts";
+import { keyOfPager, type PageRequest, type PagerChange, pagerKeyOf } from "../core/oncall/page.ts";
 import { incidentPost } from "../core/report/incident-post.ts";
 import { SECOND } from "../core/time.ts";
 import { type Bell, createBell } from "./concurrency.ts";
@@ -42,8 +42,12 @@ export interface OnCallDeps {
   readonly ackWithinMs?: number;
   /** Why the cause of a page is gone, so that its incident ends by itself; undefined while it is not. */
   readonly over: (page: PageRequest) => string | undefined;
-  /** Carries out a command for somebody who pressed an action in the pager service. */
-  readonly command: (text: string, actor: Actor, key: string) => void;
+  /** Carries out a command for somebody who pressed an action in the pager service; resolves once it is accepted, and rejects when it is not. */
+  readonly command: (text: string, actor: Actor, key: string) => Promise<void>;
+  /** Why a run that has ended leaves no page open; undefined while it has not. Asked at the start, for what a kill cut short. */
+  readonly ended: (run: string) => Promise<string | undefined>;
+  /** Names this installation of Belay in the keys that the pager service sees; empty: no name. */
+  readonly installation: string;
 }
 
 /** One incident with its turns. */
@@ -51,6 +55,8 @@ interface Open {
   readonly keeper: SubjectKeeper<"incident">;
   readonly turns: Turns;
   readonly pager: IncidentPager;
+  /** A decision that time brings, or what is owed to the journal, is on its way: no second one is queued behind it. */
+  isDeciding: boolean;
 }
 
 export class OnCall implements OnCallDesk {
@@ -71,6 +77,10 @@ export class OnCall implements OnCallDesk {
     // A page that was handed over meanwhile has opened its incident already.
     for (const state of await this.#deps.journal.openSubjects("incident"))
       if (!this.#incidents.has(state.id)) this.#adopt(state.id, state);
+    for (const { id, page } of this.incidents()) {
+      const because = page.run === undefined ? undefined : await this.#deps.ended(page.run);
+      if (because !== undefined) await this.resolvePage(id, because);
+    }
     void this.#watch();
   }
 
@@ -98,9 +108,10 @@ export class OnCall implements OnCallDesk {
     return this.incidents().filter(({ page }) => page.run === run);
   }
 
-  /** The page key of an incident by its id in the pager service. */
+  /** The key under which the pager service knows an incident of ours, by its own id. */
   keyOf(pagerId: string): string | undefined {
-    return this.incidents().find(({ pager }) => pager?.id === pagerId)?.id;
+    const found = this.incidents().find(({ pager }) => pager?.id === pagerId);
+    return found === undefined ? undefined : pagerKeyOf(this.#deps.installation, found.id);
   }
 
   async change(change: PagerChange): Promise<void> {
@@ -125,35 +136,37 @@ export class OnCall implements OnCallDesk {
   }
 
   /** Asks the next person now. The words say what came of it. */
-  async escalate(key: string, by: Actor, because: string | undefined): Promise<string> {
+  async escalate(key: string, by: Actor, because: string | undefined, intake: string): Promise<string> {
     const open = this.#incidents.get(key);
     const incident = open?.keeper.state();
     if (open === undefined || incident === undefined || incident.phase === "resolved")
       return "it is resolved; nobody was asked.";
     const why = because ?? "asked to escalate";
     const event = await open.pager.escalated(incident, why, by);
-    await this.#commit(open, () => [event]);
-    return event.how === "rest"
-      ? `${incident.name} went to level ${event.level} in PagerDuty.`
-      : `${incident.name} was told by the second channel: no pager service could move it.`;
+    await this.#commit(open, (one) => (one?.phase === "resolved" ? [] : [event]), [intake]);
+    if (event.how === "rest") return `${incident.name} went to level ${event.level} in PagerDuty.`;
+    return this.#deps.second === undefined
+      ? `nobody further can be asked about ${incident.name}: no pager service could move it, and no second channel is set (BELAY_SECOND_CHANNEL_URL).`
+      : `${incident.name} goes to the second channel now: no pager service could move it.`;
   }
 
   /** A word from the pager service; resolves when it is durable. An older word never undoes a newer one. */
   async word(word: PagerWord): Promise<void> {
-    const open = this.#incidents.get(word.dedupKey);
+    const key = keyOfPager(this.#deps.installation, word.dedupKey);
+    const open = key === undefined ? undefined : this.#incidents.get(key);
     const incident = open?.keeper.state();
-    if (open === undefined || incident === undefined) return;
+    if (key === undefined || open === undefined || incident === undefined) return;
     const by = { kind: "pagerduty" as const, name: word.by };
     if (word.kind === "escalated") return open.pager.lookSoon();
     if (word.kind === "action") return this.#act(incident, word);
     const { kind } = word;
-    await this.#say(word.dedupKey, (one) => wordOf(one, kind, by, "pagerduty", word.occurredAt));
+    await this.#say(key, (one) => wordOf(one, kind, by, "pagerduty", word.occurredAt));
     if (!open.keeper.isFlushed())
       throw new OutsideFault("the journal does not have the word yet", { recoverable: true });
   }
 
   /** The custom action of an incident: what the phone may do is to take the stage back. */
-  #act({ page, name }: Incident, word: Extract<PagerWord, { kind: "action" }>): void {
+  async #act({ page, name }: Incident, word: Extract<PagerWord, { kind: "action" }>): Promise<void> {
     const { log, command } = this.#deps;
     if (page.run === undefined || !ROLL_BACK.test(word.action)) {
       const action = word.action.slice(0, 80);
@@ -165,14 +178,14 @@ export class OnCall implements OnCallDesk {
     }
     const actor: Actor = { kind: "person", id: `pagerduty:${word.by}`, name: word.by, via: "pagerduty" };
     const stage = page.stage === undefined ? "" : ` ${page.stage}`;
-    command(`rollout rollback${stage} run=${page.run}`, actor, `pagerduty:${word.id}`);
+    await command(`rollout rollback${stage} run=${page.run}`, actor, `pagerduty:${word.id}`);
   }
 
   async #open(page: PageRequest): Promise<Open | undefined> {
     const known = this.#incidents.get(page.key);
     if (known !== undefined) return known;
     const { journal, log } = this.#deps;
-    let name = `i-${page.key.slice(-6)}`;
+    let name = this.#spareName();
     try {
       const stored = await journal.subject("incident", page.key);
       if (stored !== undefined)
@@ -188,6 +201,15 @@ export class OnCall implements OnCallDesk {
     return open;
   }
 
+  /** A name for a page that is opened without the journal. */
+  #spareName(): string {
+    const taken = new Set(this.incidents().map((one) => one.name));
+    for (;;) {
+      const name = `i-x${Math.floor(this.#deps.clock.random() * 100_000)}`;
+      if (!taken.has(name)) return name;
+    }
+  }
+
   /** Without a pager service and a second channel nobody else can be asked, and a deadline would mean nothing. */
   #patience(): { readonly ackWithinMs?: number } {
     const { pager, second, ackWithinMs = ACK_WITHIN_MS } = this.#deps;
@@ -195,7 +217,7 @@ export class OnCall implements OnCallDesk {
   }
 
   #adopt(id: string, state: Incident | undefined): Open {
-    const { clock, journal, log, sendNow, pager, second } = this.#deps;
+    const { clock, installation, journal, log, sendNow, pager, second } = this.#deps;
     const keeper = new SubjectKeeper<"incident">(
       {
         kind: "incident",
@@ -213,7 +235,8 @@ export class OnCall implements OnCallDesk {
     const open: Open = {
       keeper,
       turns: createTurns(),
-      pager: new IncidentPager({ clock, log, pager, second }),
+      pager: new IncidentPager({ clock, log, pager, second, installation }),
+      isDeciding: false,
     };
     this.#incidents.set(id, open);
     this.#forgetResolved();
@@ -270,10 +293,15 @@ export class OnCall implements OnCallDesk {
         incident: incident.name,
         error: messageOfFault(error),
       });
-    if (isDue || !open.keeper.isFlushed()) {
+    if ((isDue || !open.keeper.isFlushed()) && !open.isDeciding) {
+      open.isDeciding = true;
       this.#commit(open, (one) =>
         one === undefined ? [] : dueOf(one, this.#facts(open), this.#deps.clock.now()),
-      ).catch(failed);
+      )
+        .catch(failed)
+        .finally(() => {
+          open.isDeciding = false;
+        });
     }
     if (isDue) return;
     open.pager

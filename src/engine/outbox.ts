@@ -71,11 +71,11 @@ export class Outbox {
     for (const bell of this.#bells.values()) bell.ring();
   }
 
-  /** Ms since the oldest undelivered urgent item was queued; 0 when none waits. */
-  darkForMs(): number {
-    const now = this.#deps.clock.now().wall;
-    const oldest = Math.min(now, ...this.#waiting.values(), this.#unjournaled.oldestUrgent() ?? now);
-    return now - oldest;
+  /** Since when (wall ms) the oldest undelivered urgent item has been queued; undefined when none waits. */
+  darkSince(): number | undefined {
+    const unjournaled = this.#unjournaled.oldestUrgent();
+    const walls = [...this.#waiting.values(), ...(unjournaled === undefined ? [] : [unjournaled])];
+    return walls.length === 0 ? undefined : Math.min(...walls);
   }
 
   async run(): Promise<void> {

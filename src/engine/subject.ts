@@ -64,12 +64,14 @@ export class SubjectKeeper<K extends SubjectKind> {
     const recorded = events.map((event, index) => ({ seq: from + index, at: steady, wall, event }));
     for (const one of recorded) this.#state = evolve(this.#state, one);
     if (this.#state === undefined) return "kept";
-    if (recorded.length > 0 || intakes.length > 0) {
+    const isNew = recorded.length > 0 || intakes.length > 0;
+    if (isNew) {
       const told = recorded.length === 0 ? drafts : [...announce(this.#state, recorded), ...drafts];
       this.#owed = [...this.#owed, { events: recorded, drafts: told, intakes }];
     }
     if (this.#owed.length === 0 || (await this.#write(this.#state))) return "kept";
-    sendNow(this.#owed.at(-1)?.drafts ?? []);
+    // What was owed before has been sent already.
+    if (isNew) sendNow(this.#owed.at(-1)?.drafts ?? []);
     return "owed";
   }
 

@@ -96,7 +96,7 @@ export class Unjournaled {
   /** Wall ms at which the oldest urgent message was queued that is still being tried. */
   oldestUrgent(): number | undefined {
     const drafts = [...this.#sending.values()].map(({ draft }) => draft);
-    const walls = drafts.filter(({ lane }) => lane === "urgent" || lane === "page").map(({ wall }) => wall);
+    const walls = drafts.filter(({ lane }) => lane === "urgent").map(({ wall }) => wall);
     return walls.length === 0 ? undefined : Math.min(...walls);
   }
 

@@ -334,12 +334,106 @@ describe("an incident", () => {
     const bench = await startOnCall();
     await bench.desk().page(pageOf("k1"));
     await bench.pass(10 * SECOND);
-    const escalation = bench.desk().escalate("k1", ANA, "I am on a train");
+    const escalation = bench.desk().escalate("k1", ANA, "I am on a train", "cmd-1");
     await bench.pass(SECOND);
     expect(await escalation).toContain("level 2");
     expect(bench.pager.moved.map(({ level }) => level)).toEqual([2]);
     await bench.pass(10 * SECOND);
     expect(incidentOf(bench, "k1").level).toBe(2);
+  });
+});
+
+describe("the second channel", () => {
+  test("tells newer words too that came while older ones were on their way", async () => {
+    const bench = await startOnCall({ rest: false });
+    bench.pager.mood = "down";
+    bench.secondTakesMs = 6 * MINUTE;
+    await bench.desk().page(pageOf("k1"));
+    await bench.pass(13 * MINUTE);
+    const texts = bench.told.map(({ text }) => text);
+    expect(texts.length).toBe(2);
+    expect(texts[0]).toContain("has not taken the page");
+    expect(texts[1]).toContain("not acknowledged in 5 min");
+  });
+
+  test("that is not there is not said to have told anybody", async () => {
+    const bench = await startOnCall({ second: false, rest: false });
+    await bench.desk().page(pageOf("k1"));
+    await bench.pass(10 * SECOND);
+    expect(await bench.desk().escalate("k1", ANA, undefined, "cmd-1")).toContain(
+      "nobody further can be asked",
+    );
+    await bench.pass(5 * SECOND);
+    expect(incidentOf(bench, "k1")).toMatchObject({ secondTold: "nobody" });
+    const message = bench.journal.owed.get("incident:k1")?.draft;
+    expect(JSON.stringify(message?.body)).toContain("in this channel alone");
+  });
+});
+
+describe("a journal that is away", () => {
+  test("does not have the same message sent each second, and lets an acknowledgement through at once when it only hangs", async () => {
+    const bench = await startOnCall();
+    await bench.desk().page(pageOf("k1"));
+    await bench.pass(10 * SECOND);
+    bench.journal.mood("away");
+    await bench.desk().acknowledge("k1", ANA, "cmd-1");
+    const sent = bench.sent.length;
+    await bench.pass(MINUTE);
+    // The acknowledgement itself, and that PagerDuty took it.
+    expect(bench.sent.length - sent).toBeLessThanOrEqual(1);
+  });
+
+  test("gives two pages two names", async () => {
+    const bench = await startOnCall();
+    bench.journal.mood("away");
+    for (const key of ["probe:a:failing", "probe:b:failing"])
+      await bench
+        .desk()
+        .page(pageOf(key))
+        .catch(() => undefined);
+    const names = bench
+      .desk()
+      .incidents()
+      .map(({ name }) => name);
+    expect(new Set(names).size).toBe(2);
+  });
+});
+
+describe("what a kill cut short", () => {
+  test("the pages of a run that has ended are resolved at the next start", async () => {
+    const bench = await startOnCall();
+    await bench.desk().page(pageOf("k1", { source: "rollout", run: "r-1" }));
+    await bench.pass(5 * SECOND);
+    bench.ended.set("r-1", "the rollout has ended: completed");
+    await bench.restart();
+    await bench.pass(5 * SECOND);
+    expect(kindsOf(bench)).toEqual(["trigger", "resolve"]);
+  });
+
+  test("an escalation that was carried out again moves nobody a second time", async () => {
+    const bench = await startOnCall();
+    await bench.desk().page(pageOf("k1"));
+    await bench.pass(10 * SECOND);
+    const kept = bench.pager.incidents.get("k1");
+    if (kept === undefined) throw new Error("no incident");
+    kept.escalations = 1;
+    const again = bench.desk().escalate("k1", ANA, undefined, "cmd-1");
+    await bench.pass(SECOND);
+    expect(await again).toContain("level 2");
+    expect(bench.pager.moved).toEqual([]);
+    expect(bench.journal.answered.has("cmd-1")).toBe(true);
+  });
+
+  test("a P2 that somebody escalated does not go further by itself", async () => {
+    const bench = await startOnCall();
+    await bench.desk().page(pageOf("k1", { severity: "P2" }));
+    await bench.pass(10 * SECOND);
+    const asked = bench.desk().escalate("k1", ANA, undefined, "cmd-1");
+    await bench.pass(SECOND);
+    await asked;
+    await bench.pass(30 * MINUTE);
+    expect(bench.pager.moved.map(({ level }) => level)).toEqual([2]);
+    expect(bench.told).toEqual([]);
   });
 });
 

@@ -106,6 +106,10 @@ export interface OnCallBench {
   readonly sent: OutboxDraft[];
   /** Page keys whose cause is gone. */
   readonly over: Map<string, string>;
+  /** Runs that have ended, with the words. */
+  readonly ended: Map<string, string>;
+  /** How long the second channel takes, ms. */
+  secondTakesMs: number;
   desk(): OnCall;
   now(): number;
   /** Lets virtual time pass, ms. */
@@ -117,6 +121,7 @@ export interface OnCallBench {
 export interface OnCallBenchOptions {
   readonly pager?: boolean;
   readonly rest?: boolean;
+  readonly second?: boolean;
 }
 
 export async function startOnCall(options: OnCallBenchOptions = {}): Promise<OnCallBench> {
@@ -144,6 +149,8 @@ export async function startOnCall(options: OnCallBenchOptions = {}): Promise<OnC
   const commands: OnCallBench["commands"][number][] = [];
   const sent: OutboxDraft[] = [];
   const over = new Map<string, string>();
+  const ended = new Map<string, string>();
+  const pace = { secondTakesMs: 0 };
 
   const begin = async (): Promise<OnCall> => {
     const clock = clockOf(life);
@@ -152,15 +159,23 @@ export async function startOnCall(options: OnCallBenchOptions = {}): Promise<OnC
       journal,
       log,
       pager: options.pager === false ? undefined : pager,
-      second: {
-        tell: async (text) => {
-          told.push({ at: timeline.now(), text });
-        },
-      },
+      second:
+        options.second === false
+          ? undefined
+          : {
+              tell: async (text) => {
+                if (pace.secondTakesMs > 0) await sleep(clock, pace.secondTakesMs);
+                told.push({ at: timeline.now(), text });
+              },
+            },
       defaultChannel: "#ops",
       sendNow: (drafts) => sent.push(...drafts),
       over: (page) => over.get(page.key),
-      command: (text, actor) => commands.push({ text, actor }),
+      command: async (text, actor) => {
+        commands.push({ text, actor });
+      },
+      ended: async (run) => ended.get(run),
+      installation: "",
     });
     await desk.start();
     return desk;
@@ -177,6 +192,12 @@ export async function startOnCall(options: OnCallBenchOptions = {}): Promise<OnC
 
   let desk = await begin();
   return {
+    get secondTakesMs() {
+      return pace.secondTakesMs;
+    },
+    set secondTakesMs(ms) {
+      pace.secondTakesMs = ms;
+    },
     journal,
     pager,
     log,
@@ -184,6 +205,7 @@ export async function startOnCall(options: OnCallBenchOptions = {}): Promise<OnC
     commands,
     sent,
     over,
+    ended,
     desk: () => desk,
     now: () => timeline.now(),
     pass,

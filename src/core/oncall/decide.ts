@@ -1,7 +1,14 @@
 /** What is due for an incident: what its pager is still to be sent, when paging counts as failed, and how it escalates. */
 import { type Actor, BELAY } from "../event.ts";
 import { formatDuration, MINUTE, type Now, SECOND } from "../time.ts";
-import type { Incident, IncidentEvent, PagerAction, Through, Who } from "./incident.ts";
+import {
+  type Incident,
+  type IncidentEvent,
+  mayWait,
+  type PagerAction,
+  type Through,
+  type Who,
+} from "./incident.ts";
 
 /** Every page that may not wait is acknowledged in this time, unless configured otherwise, or goes to the next person. */
 export const ACK_WITHIN_MS = 5 * MINUTE;
@@ -93,8 +100,8 @@ export function escalatedTo(
   by: Who = how === "policy" ? { kind: "pagerduty", name: "escalation policy" } : BELAY,
 ): Extract<IncidentEvent, { kind: "escalated" }> {
   const level = incident.level + 1;
-  const why = `not acknowledged in ${formatDuration(ACK_WITHIN_MS)}${fault === undefined ? "" : `; ${fault}`}`;
-  const isFurther = next !== undefined && level <= next.levels;
+  const why = `not acknowledged in ${formatDuration(ackWithin(incident))}${fault === undefined ? "" : `; ${fault}`}`;
+  const isFurther = next !== undefined && level <= next.levels && !mayWait(incident.page);
   return {
     kind: "escalated",
     level,

@@ -32,8 +32,8 @@ export type IncidentEvent =
     }
   /** Paging does not work: on-call is to be told by the second channel. */
   | { readonly kind: "paging_failed"; readonly why: string }
-  /** The second channel took what it was to tell. */
-  | { readonly kind: "second_told" }
+  /** The second channel took these words; or there is none (`nobody`), and only the chat can tell them. */
+  | { readonly kind: "second_told"; readonly why: string; readonly to: "channel" | "nobody" }
   /** `occurredAt`: wall ms. */
   | {
       readonly kind: "acknowledged";
@@ -95,6 +95,8 @@ export interface Incident {
   readonly pagingFailed?: string;
   /** What the second channel has still to tell, and why. */
   readonly secondOwed?: string;
+  /** What became of the newest words for the second channel. */
+  readonly secondTold?: "channel" | "nobody";
   readonly acknowledged?: Said;
   readonly resolved?: Said;
 }
@@ -119,8 +121,11 @@ export function evolveIncident(state: Incident | undefined, recorded: RecordedIn
     case "paging_failed":
       return { ...next, pagingFailed: event.why, secondOwed: event.why };
     case "second_told": {
-      const { secondOwed: _, ...told } = next;
-      return told;
+      const { secondOwed, ...told } = next;
+      // Newer words may have come while these were on their way.
+      return secondOwed === event.why || secondOwed === undefined
+        ? { ...told, secondTold: event.to }
+        : { ...next, secondTold: event.to };
     }
     case "acknowledged": {
       const { ackBy: _, ...waiting } = next;
@@ -167,7 +172,7 @@ function opened(
 }
 
 /** A P2 may wait for the morning, and a drill wakes nobody else. */
-function mayWait({ severity, source }: PageRequest): boolean {
+export function mayWait({ severity, source }: PageRequest): boolean {
   return severity === "P2" || source === "drill";
 }
 

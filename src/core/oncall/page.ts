@@ -47,6 +47,17 @@ export interface PagerChange {
   readonly wall: number;
 }
 
+/** A page's key as the pager service knows it: another installation, or this one after the loss of its journal, may have used the same key. */
+export function pagerKeyOf(installation: string, key: string): string {
+  return installation === "" ? key : `${installation}.${key}`;
+}
+
+/** The page's key behind a pager key; undefined for one of another installation. */
+export function keyOfPager(installation: string, pagerKey: string): string | undefined {
+  if (installation === "") return pagerKey;
+  return pagerKey.startsWith(`${installation}.`) ? pagerKey.slice(installation.length + 1) : undefined;
+}
+
 /** PagerDuty's word for how bad it is. */
 export function pagerSeverity(severity: Severity): "critical" | "error" | "warning" {
   switch (severity) {

@@ -77,23 +77,19 @@ export function incidentLines(incident: Incident): readonly AlertLine[] {
   const { escalatedHow, escalatedWall, level, pager, pagingFailed, phase } = incident;
   const lines: AlertLine[] = [line("On call", ...incidentParts(incident))];
   if (escalatedHow !== undefined && escalatedWall !== undefined)
-    lines.push(
-      line("Escalated", `to level ${level} ${escalatedWords(escalatedHow)} `, { wall: escalatedWall }),
-    );
+    lines.push(line("Escalated", `to level ${level} ${escalatedWords(incident)} `, { wall: escalatedWall }));
   if (pagingFailed !== undefined && phase === "open") lines.push(line("Paging", pagingFailed));
   if (pager !== undefined) lines.push(line("PagerDuty", pager.url));
   return lines;
 }
 
-function escalatedWords(how: NonNullable<Incident["escalatedHow"]>): string {
-  switch (how) {
-    case "policy":
-      return "by PagerDuty's policy";
-    case "rest":
-      return "by Belay through PagerDuty";
-    case "second_channel":
-      return "by the second channel";
-  }
+function escalatedWords({ escalatedHow, secondOwed, secondTold }: Incident): string {
+  if (escalatedHow === "policy") return "by PagerDuty's policy";
+  if (escalatedHow === "rest") return "by Belay through PagerDuty";
+  if (secondOwed !== undefined) return "by the second channel, which has not taken it yet";
+  return secondTold === "nobody"
+    ? "in this channel alone, because no second channel is set"
+    : "by the second channel";
 }
 
 /** A message of its own. */
