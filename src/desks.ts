@@ -12,8 +12,9 @@ import type { PageRequest } from "./core/oncall/page.ts";
 import type { Guard, Plan } from "./core/plan.ts";
 import { isStepUnderWay, rolloutFact } from "./core/report/rollout-fact.ts";
 import { isLive, isOpenRun, type State } from "./core/rollout/state.ts";
-import { formatDuration, MINUTE, SECOND } from "./core/time.ts";
+import { MINUTE, SECOND } from "./core/time.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
+import { Darkness } from "./darkness.ts";
 import { Alerts } from "./engine/alerts.ts";
 import type { Desks as CommandDesks } from "./engine/commands.ts";
 import { withDeadline } from "./engine/concurrency.ts";
@@ -35,8 +36,6 @@ import type { Calendar, Pager, SecondChannel, SubjectJournal } from "./engine/wa
 import { openHooks } from "./hooks.ts";
 
 const HEARTBEAT_MS = MINUTE;
-/** An urgent message that waits longer than this in a live rollout is paged, ms. */
-const DARK_MS = 2 * MINUTE;
 /** What alerts there were before may take this long to be judged; then the webhooks are opened all the same, ms. */
 const ALERTS_WITHIN_MS = 5 * SECOND;
 
@@ -63,6 +62,8 @@ export class Desks {
   readonly onCall: OnCall;
   readonly alerts: Alerts;
   readonly commands: CommandDesks;
+  /** Pages when Slack takes no urgent message. */
+  readonly darkness: Darkness;
   readonly #options: DesksOptions;
   readonly #journal: SubjectJournal;
   readonly #health: Health;
@@ -72,8 +73,6 @@ export class Desks {
   readonly #second: (SecondChannel & Closing) | undefined;
   #watches: ReadonlyMap<string, WatchPlan> = new Map();
   #hooks: HttpServer | undefined;
-  /** The instant (wall ms) since which the darkness lasts that was paged. */
-  #dark: number | undefined;
   #heartbeat: Heartbeat | undefined;
 
   constructor(options: DesksOptions) {
@@ -87,6 +86,12 @@ export class Desks {
       secondChannelUrl === undefined ? undefined : createSecondChannel({ url: secondChannelUrl });
     this.onCall = this.#createOnCall();
     this.alerts = this.#createAlerts();
+    this.darkness = new Darkness({
+      log,
+      runs: () => options.engine().plansAndStates(),
+      page: (page) => this.#page(page),
+      resolvePage: (key, because) => this.onCall.resolvePage(key, because),
+    });
     this.#health = this.#createHealth();
     this.#schedules = new Schedules({
       clock,
@@ -194,36 +199,6 @@ export class Desks {
         .catch((error: unknown) =>
           this.#options.log.error("a page could not be resolved", { run, error: messageOfFault(error) }),
         );
-  }
-
-  /** People cannot read in Slack what happens in a live rollout: whoever is on call is told another way, once for each darkness. */
-  tellDark(since: number | undefined, wall: number): void {
-    const { engine, log } = this.#options;
-    const isDark = since !== undefined && wall - since > DARK_MS;
-    if (this.#dark !== undefined && this.#dark !== since) {
-      const ended = this.#dark;
-      this.#dark = undefined;
-      void this.onCall.resolvePage(darkKey(ended), "Slack takes urgent messages again");
-    }
-    const live = engine()
-      .plansAndStates()
-      .find(({ state }) => isOpenRun(state));
-    if (!isDark || live === undefined) return;
-    const forHowLong = formatDuration(wall - since);
-    log.error("an urgent message is not being delivered", { for: forHowLong });
-    if (this.#dark === since) return;
-    this.#dark = since;
-    const { service, environment } = live.plan;
-    const summary = `An urgent message has not reached Slack for ${forHowLong} while ${live.state.rollout} (${live.state.run}) is live. \`belay do "rollout status"\` shows it; rollbacks work without Slack.`;
-    this.#page({
-      key: darkKey(since),
-      severity: "P1",
-      summary,
-      service,
-      environment,
-      source: "rollout",
-      wall,
-    });
   }
 
   /** Pages, whether or not the journal has it yet. */
@@ -359,6 +334,12 @@ export class Desks {
     return { ok: true, detail: "the drill is out; its message says when it was acknowledged" };
   }
 
+  #stillWrong({ key, source }: PageRequest): string | undefined {
+    if (source !== "probe") return undefined;
+    const desk = this.#health.desks().find(({ id }) => key.startsWith(`probe:${id}:`));
+    return desk?.state().phase === "failing" ? `${desk.id} still fails` : undefined;
+  }
+
   #commandDesks(): CommandDesks {
     const { clock, plans } = this.#options;
     const services = () => [
@@ -366,17 +347,19 @@ export class Desks {
       ...[...this.#watches.values()].map(({ service, environment }) => ({ service, environment })),
     ];
     return {
-      oncall: onCallCommands({ onCall: this.onCall, clock, rest: this.#pager?.rest, services }),
+      oncall: onCallCommands({
+        onCall: this.onCall,
+        clock,
+        rest: this.#pager?.rest,
+        services,
+        stillWrong: (page) => this.#stillWrong(page),
+      }),
       health: healthDesk(new HealthCommands({ clock, journal: this.#journal, health: this.#health })),
       schedule: scheduleDesk(
         createScheduleCommands({ schedules: this.#schedules, calendar: this.#calendar, clock }),
       ),
     };
   }
-}
-
-function darkKey(since: number): string {
-  return `belay.slack_dark.${Math.round(since)}`;
 }
 
 function endedWords({ phase }: State): string {

@@ -376,7 +376,7 @@ class Composition implements Belay {
     const { clock, telemetry } = this.#opened;
     telemetry.beat(clock.now().wall);
     void this.#saveClock();
-    this.#desks.tellDark(this.engine.darkSince(), clock.now().wall);
+    this.#desks.darkness.look(this.engine.darkSince(), clock.now().wall);
   }
 
   async #saveClock(): Promise<void> {

@@ -2,6 +2,7 @@
 import { nearest, type Parsed, shorten } from "../core/command.ts";
 import { type Actor, formatActor, type Severity } from "../core/event.ts";
 import { type Incident, nameOfWho } from "../core/oncall/incident.ts";
+import type { PageRequest } from "../core/oncall/page.ts";
 import { type Refusal, refuse } from "../core/refusal.ts";
 import type { OnCallFact } from "../core/report/health-post.ts";
 import { incidentLine, incidentOffers } from "../core/report/incident-post.ts";
@@ -19,6 +20,8 @@ export interface OnCallCommandsDeps {
   readonly onCall: OnCall;
   readonly clock: Clock;
   readonly rest: PagerRest | undefined;
+  /** What is still wrong of what a page was about, in words such as `bot-platform/db still fails`; undefined when nothing is known to be. */
+  readonly stillWrong: (page: PageRequest) => string | undefined;
   /** Services that Belay knows, each with its environment. */
   readonly services: () => readonly { readonly service: string; readonly environment: string }[];
 }
@@ -102,6 +105,8 @@ async function page(
     : words;
   const text = [...rest, ...(because === undefined ? [] : [because])].join(" ").trim();
   const known = services();
+  if (/^p\d+$/i.test(words[0] ?? "") && severity === "P1" && words[0]?.toUpperCase() !== "P1")
+    return answerOf(refuse("bad_value", `${shorten(words[0] ?? "")} is no severity: P0, P1 or P2.`));
   if (service === undefined || text === "")
     return answerOf(
       refuse("bad_value", 'say which service and why: `/belay oncall page P1 bots "replies fail"`.'),
@@ -122,10 +127,11 @@ async function page(
         known.map((one) => one.service),
       ),
     );
+  const pageKey = `person.${key}`.slice(0, 200);
   const summary = `${text.slice(0, LONGEST_PAGE)} (${formatActor(by)} asks)`;
   try {
     await onCall.page({
-      key: `person.${key}`.slice(0, 250),
+      key: pageKey,
       severity,
       summary,
       ...found,
@@ -135,7 +141,10 @@ async function page(
   } catch (error) {
     if (!(error instanceof OutsideFault)) throw error;
   }
-  return done(`Paged ${severity} for ${service}: ${text.slice(0, 200)}`);
+  const opened = onCall.incidents().find(({ id }) => id === pageKey);
+  return done(
+    `${opened?.name ?? "A page"} is open (${severity}, ${found.service}): ${text.slice(0, 200)} On-call is being asked; \`/belay oncall list\` shows who has it.`,
+  );
 }
 
 function unknownService(word: string, known: readonly string[]): Refusal {
@@ -145,12 +154,19 @@ function unknownService(word: string, known: readonly string[]): Refusal {
   return refuse("bad_value", `there is no service ${shorten(word)} here. ${hint}`);
 }
 
+function resolvedWords(name: string, stillWrong: string | undefined): string {
+  return stillWrong === undefined
+    ? `${name} is resolved.`
+    : `${name} is resolved, but ${stillWrong}. Nobody is paged about this again unless it recovers and fails anew.`;
+}
+
 async function onIncident(
-  { onCall }: OnCallCommandsDeps,
+  deps: OnCallCommandsDeps,
   { spec, words, because }: Parsed,
   { actor }: Asker,
   key: string,
 ): Promise<CommandAnswer> {
+  const { onCall } = deps;
   const incident = findIncident(onCall, words[0], spec.verb);
   if ("kind" in incident) return answerOf(incident);
   const { id, name, acknowledged, resolved } = incident;
@@ -169,7 +185,7 @@ async function onIncident(
       return done(await onCall.escalate(id, actor, because, key));
     default:
       await onCall.resolve(id, actor, because, key);
-      return done(`${name} is resolved.`);
+      return done(resolvedWords(name, deps.stillWrong(incident.page)));
   }
 }
 

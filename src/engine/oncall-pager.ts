@@ -1,6 +1,6 @@
 /** One incident's dealings with the pager service: each event sent until it is taken, the incident looked for, and moved to the next person in time. */
 import type { Actor } from "../core/event.ts";
-import { escalatedTo, owedToPager, wordOf } from "../core/oncall/decide.ts";
+import { movedTo, notAcknowledged, owedToPager, remindedBy, wordOf } from "../core/oncall/decide.ts";
 import type { Incident, IncidentEvent, PagerAction } from "../core/oncall/incident.ts";
 import { type PagerEvent, pagerKeyOf, pagerSeverity } from "../core/oncall/page.ts";
 import { SECOND } from "../core/time.ts";
@@ -88,7 +88,6 @@ export class IncidentPager {
     by: Actor,
   ): Promise<Extract<IncidentEvent, { kind: "escalated" }>> {
     const { clock, pager } = this.#deps;
-    const { steady } = clock.now();
     const rest = pager?.rest;
     if (rest !== undefined && incident.pager !== undefined) {
       try {
@@ -100,7 +99,7 @@ export class IncidentPager {
             await rest.escalate(incident.pager.id, incident.level + 1);
           const moved = await rest.incidentByKey(this.#keyOf(incident)).catch(() => undefined);
           return {
-            ...escalatedTo(incident, "rest", moved?.assigned ?? [], { steady, levels }, undefined, by),
+            ...movedTo(incident, "rest", moved?.assigned ?? [], { now: clock.now(), levels }, by),
             why,
           };
         }
@@ -108,7 +107,7 @@ export class IncidentPager {
         this.#fault = messageOfFault(error);
       }
     }
-    return { ...escalatedTo(incident, "second_channel", [], undefined, this.#fault, by), why };
+    return remindedBy(incident, clock.now(), why, by);
   }
 
   #keyOf({ id }: Incident): string {
@@ -127,21 +126,28 @@ export class IncidentPager {
     if (seen === undefined) return;
     const { wall } = this.#deps.clock.now();
     await settle((now) => this.#learnt(now, seen, wall));
-    const { steady } = this.#deps.clock.now();
-    const isLate = incident.ackBy !== undefined && steady >= incident.ackBy;
+    const now = this.#deps.clock.now();
+    const isLate = incident.ackBy !== undefined && now.steady >= incident.ackBy;
     if (!isLate || seen.status !== "triggered" || seen.escalations >= incident.level) return;
     if (incident.level >= seen.levels) {
-      const why = "nobody is left in PagerDuty's escalation policy";
-      await settle((now) =>
-        isStill(now, incident) ? [escalatedTo(now, "second_channel", [], undefined, why)] : [],
+      await settle((one) =>
+        isStill(one, incident)
+          ? [
+              remindedBy(
+                one,
+                now,
+                `${notAcknowledged(one, now)}; nobody is left in PagerDuty's escalation policy`,
+              ),
+            ]
+          : [],
       );
       return;
     }
     await rest.escalate(seen.id, incident.level + 1);
     const moved = await rest.incidentByKey(this.#keyOf(incident)).catch(() => undefined);
-    const next = { steady, levels: seen.levels };
-    await settle((now) =>
-      isStill(now, incident) ? [escalatedTo(now, "rest", moved?.assigned ?? [], next)] : [],
+    const next = { now, levels: seen.levels };
+    await settle((one) =>
+      isStill(one, incident) ? [movedTo(one, "rest", moved?.assigned ?? [], next)] : [],
     );
   }
 
@@ -154,8 +160,8 @@ export class IncidentPager {
     if (seen.status === "acknowledged") events.push(...wordOf(now, "acknowledged", by, "pagerduty", wall));
     if (seen.status === "resolved") events.push(...wordOf(now, "resolved", by, "pagerduty", wall));
     if (seen.status === "triggered" && now.phase === "open" && seen.escalations >= now.level) {
-      const { steady } = this.#deps.clock.now();
-      events.push(escalatedTo(now, "policy", seen.assigned, { steady, levels: seen.levels }));
+      const next = { now: this.#deps.clock.now(), levels: seen.levels };
+      events.push(movedTo(now, "policy", seen.assigned, next));
     }
     return events;
   }
@@ -197,11 +203,20 @@ export class IncidentPager {
 }
 
 function isStill(now: Incident, before: Incident): boolean {
-  return now.phase === "open" && now.level === before.level;
+  return now.phase === "open" && now.level === before.level && now.ackBy === before.ackBy;
 }
 
-function secondText({ page, name }: Incident, why: string): string {
-  return `${page.severity} ${page.service} (${page.environment}): ${page.summary} ${why}. Incident ${name}: acknowledge with \`/belay oncall ack ${name}\`.`;
+function secondText({ page, name, phase, acknowledged }: Incident, why: string): string {
+  const head = `${page.severity} ${page.service} (${page.environment}): ${ended(page.summary)}`;
+  const next =
+    phase === "open"
+      ? `Acknowledge with \`/belay oncall ack ${name}\`.`
+      : `It is acknowledged by ${acknowledged?.by ?? "somebody"}.`;
+  return `${head} ${ended(why.charAt(0).toUpperCase() + why.slice(1))} Incident ${name}. ${next}`;
+}
+
+function ended(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 function eventOf(incident: Incident, action: PagerAction, dedupKey: string): PagerEvent {

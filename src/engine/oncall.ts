@@ -1,7 +1,7 @@
 /** The on-call desk: opens an incident for each page, keeps its deadline over restarts, and takes acknowledgements from wherever they come. */
 import { type Actor, BELAY } from "../core/event.ts";
 import { ACK_WITHIN_MS, dueOf, isClosed, type PagerFacts, throughOf, wordOf } from "../core/oncall/decide.ts";
-import { evolveIncident, type Incident, type IncidentEvent } from "../core/oncall/incident.ts";
+import { evolveIncident, type Incident, type IncidentEvent, nameOfWho } from "../core/oncall/incident.ts";
 import { keyOfPager, type PageRequest, type PagerChange, pagerKeyOf } from "../core/oncall/page.ts";
 import { incidentPost } from "../core/report/incident-post.ts";
 import { SECOND } from "../core/time.ts";
@@ -141,13 +141,13 @@ export class OnCall implements OnCallDesk {
     const incident = open?.keeper.state();
     if (open === undefined || incident === undefined || incident.phase === "resolved")
       return "it is resolved; nobody was asked.";
-    const why = because ?? "asked to escalate";
+    const why = `${nameOfWho(by)} asks for somebody else${because === undefined ? "" : `: ${because}`}`;
     const event = await open.pager.escalated(incident, why, by);
     await this.#commit(open, (one) => (one?.phase === "resolved" ? [] : [event]), [intake]);
     if (event.how === "rest") return `${incident.name} went to level ${event.level} in PagerDuty.`;
     return this.#deps.second === undefined
       ? `nobody further can be asked about ${incident.name}: no pager service could move it, and no second channel is set (BELAY_SECOND_CHANNEL_URL).`
-      : `${incident.name} goes to the second channel now: no pager service could move it.`;
+      : `nobody further could be asked by PagerDuty about ${incident.name}; the second channel is told now.`;
   }
 
   /** A word from the pager service; resolves when it is durable. An older word never undoes a newer one. */
@@ -211,9 +211,10 @@ export class OnCall implements OnCallDesk {
   }
 
   /** Without a pager service and a second channel nobody else can be asked, and a deadline would mean nothing. */
-  #patience(): { readonly ackWithinMs?: number } {
+  #patience(): { readonly ackWithinMs?: number; readonly hasPager?: true } {
     const { pager, second, ackWithinMs = ACK_WITHIN_MS } = this.#deps;
-    return pager === undefined && second === undefined ? {} : { ackWithinMs };
+    if (pager === undefined && second === undefined) return {};
+    return { ackWithinMs, ...(pager === undefined ? {} : { hasPager: true as const }) };
   }
 
   #adopt(id: string, state: Incident | undefined): Open {

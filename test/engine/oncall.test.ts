@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Actor } from "../../src/core/event.ts";
+import { MOST_REMINDERS } from "../../src/core/oncall/decide.ts";
 import type { Incident } from "../../src/core/oncall/incident.ts";
 import { MINUTE, SECOND } from "../../src/core/time.ts";
 import { type Mood, type OnCallBench, pageOf, startOnCall } from "../support/oncall-bench.ts";
@@ -135,8 +136,25 @@ describe("the acknowledgement deadline", () => {
     await bench.pass(5 * MINUTE + 5 * SECOND);
     expect(bench.told.length).toBe(1);
     expect(bench.told[0]?.text).toContain("nobody is left");
-    await bench.pass(30 * MINUTE);
-    expect(bench.told.length).toBe(1);
+    await bench.pass(3 * 60 * MINUTE);
+    // Reminded once for each deadline, and not for ever.
+    expect(bench.told.length).toBe(MOST_REMINDERS);
+    expect(incidentOf(bench, "k1").level).toBe(3);
+  });
+
+  test("goes on when the pager service comes back after the second channel was told", async () => {
+    const bench = await startOnCall();
+    bench.pager.mood = "down";
+    bench.pager.restMood = "down";
+    await bench.desk().page(pageOf("k1"));
+    await bench.pass(6 * MINUTE);
+    expect(bench.told.length).toBe(2);
+    bench.pager.mood = "well";
+    bench.pager.restMood = "well";
+    await bench.pass(6 * MINUTE);
+    expect(bench.pager.moved.map(({ level }) => level)).toEqual([2]);
+    expect(incidentOf(bench, "k1")).toMatchObject({ level: 2, assigned: ["person-2"] });
+    expect(incidentOf(bench, "k1").pagingFailed).toBeUndefined();
   });
 
   test("is met by the service's own policy, which Belay sees and does not repeat", async () => {
@@ -353,7 +371,7 @@ describe("the second channel", () => {
     const texts = bench.told.map(({ text }) => text);
     expect(texts.length).toBe(2);
     expect(texts[0]).toContain("has not taken the page");
-    expect(texts[1]).toContain("not acknowledged in 5 min");
+    expect(texts[1]).toContain("Not acknowledged for 5 min");
   });
 
   test("that is not there is not said to have told anybody", async () => {

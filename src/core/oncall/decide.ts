@@ -19,6 +19,11 @@ export const CONFIRMED_WITHIN_MS = 2 * MINUTE;
 /** So long after the deadline a pager service that does not answer is left for the second channel. */
 export const ESCALATION_PATIENCE_MS = 20 * SECOND;
 
+/** So often the second channel is told that nobody acknowledges, once for each deadline. */
+export const MOST_REMINDERS = 6;
+
+type Escalated = Extract<IncidentEvent, { kind: "escalated" }>;
+
 /** What the world says of an incident. */
 export interface PagerFacts {
   /** Whether there is a pager service at all, and whether its incidents can be read and moved. */
@@ -58,7 +63,8 @@ export function dueOf(incident: Incident, facts: PagerFacts, now: Now): readonly
   if (incident.ackBy === undefined || now.steady < incident.ackBy) return [];
   const canMove = facts.hasRest && incident.pager !== undefined;
   if (canMove && now.steady < incident.ackBy + ESCALATION_PATIENCE_MS) return [];
-  return [escalatedTo(incident, "second_channel", [], undefined, facts.fault)];
+  const fault = facts.fault === undefined ? "" : `; ${facts.fault}`;
+  return [remindedBy(incident, now, `${notAcknowledged(incident, now)}${fault}`)];
 }
 
 function pagingFault(incident: Incident, facts: PagerFacts, now: Now): string | undefined {
@@ -90,27 +96,46 @@ function drillOver(incident: Incident, now: Now): readonly IncidentEvent[] {
   return incident.secondOwed === undefined ? end(why) : [];
 }
 
-/** The escalation to the next person. `levels` undefined: nobody knows how many there are. */
-export function escalatedTo(
+/** The escalation by the pager service to the next person of its policy, which has `levels`. */
+export function movedTo(
   incident: Incident,
-  how: Extract<IncidentEvent, { kind: "escalated" }>["how"],
+  how: "policy" | "rest",
   assigned: readonly string[],
-  next: { readonly steady: number; readonly levels: number } | undefined,
-  fault?: string,
+  next: { readonly now: Now; readonly levels: number },
   by: Who = how === "policy" ? { kind: "pagerduty", name: "escalation policy" } : BELAY,
-): Extract<IncidentEvent, { kind: "escalated" }> {
+): Escalated {
   const level = incident.level + 1;
-  const why = `not acknowledged in ${formatDuration(ackWithin(incident))}${fault === undefined ? "" : `; ${fault}`}`;
-  const isFurther = next !== undefined && level <= next.levels && !mayWait(incident.page);
+  const { steady } = next.now;
   return {
     kind: "escalated",
     level,
     by,
     how,
-    why,
+    why: notAcknowledged(incident, next.now),
     assigned,
-    ...(isFurther ? { ackBy: next.steady + ackWithin(incident) } : {}),
+    ...(mayWait(incident.page) || incident.phase !== "open" ? {} : { ackBy: steady + ackWithin(incident) }),
   };
+}
+
+/** The second channel is told, and told again while nobody acknowledges; the pager's own level stays as it is. */
+export function remindedBy(incident: Incident, now: Now, why: string, by: Who = BELAY): Escalated {
+  const isAsked = by.kind === "person";
+  const goesOn = incident.ackBy !== undefined && (isAsked || incident.reminders + 1 < MOST_REMINDERS);
+  const ackBy = isAsked ? incident.ackBy : now.steady + ackWithin(incident);
+  return {
+    kind: "escalated",
+    level: incident.level,
+    by,
+    how: "second_channel",
+    why,
+    assigned: [],
+    ...(goesOn && ackBy !== undefined ? { ackBy } : {}),
+  };
+}
+
+/** `not acknowledged for 5 min`. */
+export function notAcknowledged(incident: Incident, now: Now): string {
+  return `not acknowledged for ${formatDuration(Math.max(0, now.steady - incident.openedAt))}`;
 }
 
 /** Somebody's acknowledgement or resolution; nothing when it is so already, or when a newer word has passed it. */

@@ -16,6 +16,7 @@ export type EscalatedHow = "policy" | "rest" | "second_channel";
 export type IncidentEvent =
   /** `ackWithinMs` undefined: there is nobody further to ask. */
   | {
+      readonly hasPager?: true;
       readonly kind: "triggered";
       readonly name: string;
       readonly page: PageRequest;
@@ -41,7 +42,7 @@ export type IncidentEvent =
       readonly through: Through;
       readonly occurredAt: number;
     }
-  /** `ackBy`: steady ms of the next deadline; undefined when there is nobody further. */
+  /** `level` in the pager's policy, which only `policy` and `rest` raise. `ackBy`: steady ms of the next deadline; undefined when nothing more is done by itself. */
   | {
       readonly kind: "escalated";
       readonly level: number;
@@ -83,8 +84,12 @@ export interface Incident {
   readonly ackWithinMs?: number;
   /** Steady ms of the next escalation. */
   readonly ackBy?: number;
-  /** 1 is the first person asked. */
+  /** Of the pager's policy; 1 is the first person asked. */
   readonly level: number;
+  /** How often the second channel was told because nobody acknowledged. */
+  readonly reminders: number;
+  /** Whether a pager service is asked at all. */
+  readonly hasPager: boolean;
   readonly escalatedWall?: number;
   readonly escalatedHow?: EscalatedHow;
   /** What the pager service has taken, each with the steady ms. */
@@ -114,10 +119,14 @@ export function evolveIncident(state: Incident | undefined, recorded: RecordedIn
   if (state === undefined) throw new Error(`an incident begins with triggered, found ${event.kind}`);
   const next = { ...state, revision: seq };
   switch (event.kind) {
-    case "accepted":
-      return { ...next, accepted: { ...state.accepted, [event.action]: at } };
-    case "confirmed":
-      return { ...next, pager: { id: event.pagerId, url: event.url }, assigned: event.assigned };
+    case "accepted": {
+      const { pagingFailed: _, ...works } = next;
+      return { ...works, accepted: { ...state.accepted, [event.action]: at } };
+    }
+    case "confirmed": {
+      const { pagingFailed: _, ...works } = next;
+      return { ...works, pager: { id: event.pagerId, url: event.url }, assigned: event.assigned };
+    }
     case "paging_failed":
       return { ...next, pagingFailed: event.why, secondOwed: event.why };
     case "second_told": {
@@ -136,6 +145,7 @@ export function evolveIncident(state: Incident | undefined, recorded: RecordedIn
       return {
         ...waiting,
         level: event.level,
+        reminders: state.reminders + (event.how === "second_channel" ? 1 : 0),
         escalatedWall: wall,
         escalatedHow: event.how,
         assigned: event.assigned.length > 0 ? event.assigned : state.assigned,
@@ -164,6 +174,8 @@ function opened(
     openedAt: at,
     openedWall: wall,
     level: 1,
+    reminders: 0,
+    hasPager: event.hasPager === true,
     accepted: {},
     assigned: [],
     ...(event.ackWithinMs === undefined ? {} : { ackWithinMs: event.ackWithinMs }),

@@ -60,36 +60,37 @@ export function incidentParts(incident: Incident): readonly Part[] {
   return [`${head}, ${pagedWhom(incident)}`, ...deadline(incident)];
 }
 
-function pagedWhom({ assigned, level, accepted, pagingFailed }: Incident): string {
+function pagedWhom({ assigned, level, accepted, hasPager, pagingFailed }: Incident): string {
+  if (pagingFailed !== undefined) return "PAGING DOES NOT WORK";
   if (assigned.length > 0) return `paged ${assigned.join(", ")}${level > 1 ? ` (level ${level})` : ""}`;
   if (accepted.trigger !== undefined) return "paged";
-  return pagingFailed === undefined ? "not acknowledged yet" : `PAGING FAILED: ${pagingFailed}`;
+  return hasPager ? "PagerDuty is being asked" : "not acknowledged yet";
 }
 
 /** The wall instant of the deadline, from the steady one: it was fixed when the page was opened. */
 function deadline({ ackBy, openedAt, openedWall }: Incident): readonly Part[] {
   if (ackBy === undefined) return [];
-  return ["; goes to the next person ", { wall: openedWall + (ackBy - openedAt) }, " unless acknowledged"];
+  return ["; escalates ", { wall: openedWall + (ackBy - openedAt) }, " unless acknowledged"];
 }
 
 /** Everything that an incident adds to a message that tells of it. */
 export function incidentLines(incident: Incident): readonly AlertLine[] {
-  const { escalatedHow, escalatedWall, level, pager, pagingFailed, phase } = incident;
+  const { escalatedHow, escalatedWall, pager, pagingFailed, phase } = incident;
   const lines: AlertLine[] = [line("On call", ...incidentParts(incident))];
   if (escalatedHow !== undefined && escalatedWall !== undefined)
-    lines.push(line("Escalated", `to level ${level} ${escalatedWords(incident)} `, { wall: escalatedWall }));
+    lines.push(line("Escalated", `${escalatedWords(incident)} `, { wall: escalatedWall }));
   if (pagingFailed !== undefined && phase === "open") lines.push(line("Paging", pagingFailed));
   if (pager !== undefined) lines.push(line("PagerDuty", pager.url));
   return lines;
 }
 
-function escalatedWords({ escalatedHow, secondOwed, secondTold }: Incident): string {
-  if (escalatedHow === "policy") return "by PagerDuty's policy";
-  if (escalatedHow === "rest") return "by Belay through PagerDuty";
-  if (secondOwed !== undefined) return "by the second channel, which has not taken it yet";
+function escalatedWords({ escalatedHow, level, secondOwed, secondTold }: Incident): string {
+  if (escalatedHow === "policy") return `to level ${level} by PagerDuty's policy`;
+  if (escalatedHow === "rest") return `to level ${level} by Belay through PagerDuty`;
+  if (secondOwed !== undefined) return "to the second channel, which has not taken it yet";
   return secondTold === "nobody"
     ? "in this channel alone, because no second channel is set"
-    : "by the second channel";
+    : "to the second channel";
 }
 
 /** A message of its own. */
@@ -102,7 +103,7 @@ export function incidentPost(incident: Incident): Alert {
     ...incidentLines(incident),
     ...(page.runbook === undefined ? [] : [line("Runbook", runbookPath(page.runbook))]),
   ];
-  const title = `${page.severity} ${page.service}: ${page.source === "drill" ? "drill" : name}${state}`;
+  const title = `${page.severity} ${page.source === "drill" ? "drill" : headOf(page.summary)} · ${name}${state}`;
   const end =
     phase === "resolved"
       ? ` ${name} is resolved.`
@@ -115,6 +116,12 @@ export function incidentPost(incident: Incident): Alert {
     offers: incidentOffers(incident),
     summary: `${page.severity} ${page.service}: ${page.summary}${end}`,
   };
+}
+
+/** What a summary begins with, up to its first colon or full stop. */
+function headOf(summary: string): string {
+  const head = summary.split(/[:.!?](?:\s|$)/, 1)[0] ?? summary;
+  return head.length <= 90 ? head : `${head.slice(0, 87)}...`;
 }
 
 /** One line of a list of open incidents. */
