@@ -234,7 +234,7 @@ async function storm(doored: Doored, ground: Ground): Promise<Storm> {
   const before = residentBytes(pid);
   let most = before;
   const watching = setInterval(() => {
-    most = Math.max(most, residentBytes(pid));
+    if (world.belay.deaths() === 0) most = Math.max(most, residentBytes(pid));
   }, 500);
   try {
     const started = performance.now();
@@ -249,6 +249,7 @@ async function storm(doored: Doored, ground: Ground): Promise<Storm> {
     const visible = await eye.breachVisible;
     const breachToOff = (await untilEvent(world, writing, "rollback_off")) - visible.wall;
     const answered = await load;
+    if (world.belay.deaths() > 0) throw new Error("Belay died in the storm");
     await untilEvent(world, reading, "rolled_back");
     const held = (await world.events(writing)).some(({ event }) => event["reason"] === "alert_storm");
     const about = keyedMessages(world.slack).filter(({ text }) => text.includes("Look for a common cause"));

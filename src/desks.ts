@@ -107,15 +107,15 @@ export class Desks {
     return this.#hooks?.port;
   }
 
-  /** The watches as they stand in the files now; what the journal cannot tell of now is taken up at the next reload. */
-  async setWatches(watches: ReadonlyMap<string, WatchPlan>): Promise<void> {
+  /** The watches as they stand in the files now, all of them unless not `isWhole`; what the journal cannot tell of now is taken up at the next reload. */
+  async setWatches(watches: ReadonlyMap<string, WatchPlan>, isWhole: boolean): Promise<void> {
     this.#watches = watches;
     try {
       await this.#health.setWatches(watches);
     } catch (error) {
       this.#options.log.error("the probes could not be taken up", { error: messageOfFault(error) });
     }
-    this.#schedules.setWatches(watches);
+    this.#schedules.setWatches(watches, { isWhole });
   }
 
   /** To be called when the engine has taken over what was live. Rejects when the journal cannot be read or the webhooks' port is taken. */
@@ -236,7 +236,7 @@ export class Desks {
   }
 
   #createHealth(): Health {
-    const { clock, config, connections, engine, log } = this.#options;
+    const { clock, config, connections, log } = this.#options;
     return new Health({
       clock,
       log,
@@ -244,49 +244,40 @@ export class Desks {
       prober: (plan) => connections.prober(plan),
       restarter: connections.restarter,
       stepUnderWay: (service, environment) =>
-        engine()
-          .plansAndStates()
-          .some(
-            ({ plan, state }) =>
-              plan.service === service && plan.environment === environment && isStepUnderWay(plan, state),
-          ),
+        this.#runsOf(service, environment).some(({ plan, state }) => isStepUnderWay(plan, state)),
+      rolloutLive: (service, environment) => {
+        const live = this.#runsOf(service, environment).find(({ state }) => isLive(state));
+        return live === undefined ? undefined : `${live.state.rollout} (${live.state.run})`;
+      },
       resolvePage: (key, because) => this.onCall.resolvePage(key, because),
-      sendNow: (drafts) => engine().sendNow(drafts),
+      pageOpen: (key) => this.onCall.incidents().some(({ id, phase }) => id === key && phase !== "resolved"),
+      sendNow: (drafts) => this.#options.engine().sendNow(drafts),
       ...(config.defaultChannel === undefined ? {} : { defaultChannel: config.defaultChannel }),
     });
+  }
+
+  #runsOf(service: string, environment: string) {
+    return this.#options
+      .engine()
+      .plansAndStates()
+      .filter(({ plan }) => plan.service === service && plan.environment === environment);
+  }
+
+  /** What of this service is being restarted, in words; a rollout step waits for it. */
+  restarting(service: string, environment: string): string | undefined {
+    return this.#health.restarting(service, environment);
   }
 
   #actions(): JobActions {
     const { config } = this.#options;
     const sources = this.#sources();
     return {
-      restartTarget: (watch, target, how) => this.#plannedRestart(watch, target, how),
+      restartTarget: (watch, target, how) => this.#health.restartTarget(watch, target, how),
       askTrend: (plan, question) => sources.askTrend(plan, question),
       drill: (plan) => this.#drill(plan),
       buildPost: (plan, post, wall, jobs) => buildPost(sources, plan, post, wall, jobs),
       channelOf: (plan) => plan.channel ?? config.defaultChannel,
     };
-  }
-
-  /** A planned restart in the middle of a rollout would spoil the evidence that its stages are judged by: it waits for people or for the next time. */
-  async #plannedRestart(
-    ...asked: Parameters<JobActions["restartTarget"]>
-  ): ReturnType<JobActions["restartTarget"]> {
-    const [watch] = asked;
-    const plan = this.#watches.get(watch);
-    const live = this.#options
-      .engine()
-      .plansAndStates()
-      .find(
-        (one) =>
-          isLive(one.state) &&
-          one.plan.service === plan?.service &&
-          one.plan.environment === plan.environment,
-      );
-    if (live === undefined) return this.#health.restartTarget(...asked);
-    const { rollout, run } = live.state;
-    const detail = `not restarted: the rollout ${rollout} (${run}) is live, and a restart would spoil its evidence. \`/belay health restart\` does it all the same.`;
-    return { ok: false, detail, tookMs: 0 };
   }
 
   #sources(): PostSources {
@@ -302,6 +293,7 @@ export class Desks {
           clock.now(),
           plan.prometheus.scrape_interval,
         ),
+      flushChecks: () => this.#health.flushCounts(),
       rollouts: async () =>
         engine()
           .views()

@@ -121,6 +121,8 @@ class Composition implements Belay {
   #catalogues: Loaded["catalogues"] = new Map();
   #plans: ReadonlyMap<string, Plan> = new Map();
   #mistakes: readonly string[] = [];
+  /** Whether the files were without a mistake when they were loaded last. */
+  #isSound = false;
   #http: HttpServer | undefined;
   readonly #desksReady = Promise.withResolvers<void>();
   #ticker: NodeJS.Timeout | undefined;
@@ -159,6 +161,7 @@ class Composition implements Belay {
       desks: this.#desks.commands,
       desksReady: this.#desksReady.promise,
       alertsOf: (plan) => this.#desks.alerts.forRun(plan),
+      restartingOf: (plan) => this.#desks.restarting(plan.service, plan.environment),
       defaultChannel: config.defaultChannel,
       refreshMs: config.refreshMs,
       zone: config.zone,
@@ -189,7 +192,7 @@ class Composition implements Belay {
     await this.engine.start();
     if (this.#options.alone === true) await this.#desks.onCall.start();
     else {
-      await this.#desks.setWatches(this.#watches);
+      await this.#desks.setWatches(this.#watches, this.#isSound);
       await this.#desks.start();
     }
     this.#desksReady.resolve();
@@ -213,7 +216,7 @@ class Composition implements Belay {
 
   async reload(): Promise<void> {
     await this.#load();
-    await this.#desks.setWatches(this.#watches);
+    await this.#desks.setWatches(this.#watches, this.#isSound);
   }
 
   async command(text: string, as: string, key: string): Promise<CommandAnswer> {
@@ -304,6 +307,7 @@ class Composition implements Belay {
       log[problem.level === "error" ? "error" : "warn"](formatProblem(problem));
     const mistakes = loaded.problems.filter((problem) => problem.level === "error").map(formatProblem);
     const isSound = mistakes.length === 0;
+    this.#isSound = isSound;
     this.#plans = isSound ? loaded.plans : new Map([...this.#plans, ...loaded.plans]);
     this.#watches = isSound ? loaded.watches : new Map([...this.#watches, ...loaded.watches]);
     this.#catalogues = isSound ? loaded.catalogues : new Map([...this.#catalogues, ...loaded.catalogues]);
@@ -360,6 +364,7 @@ class Composition implements Belay {
   #count(run: State, events: readonly Recorded[]): void {
     const { telemetry } = this.#opened;
     if (!isOpenRun(run)) this.#desks.runEnded(run);
+    if (events.some(({ event }) => event.kind === "recovered")) this.#desks.onCall.lookNow();
     for (const { event } of events) {
       telemetry.event(event.kind);
       if (event.kind === "verdict_changed") telemetry.verdict(event.verdict);

@@ -29,10 +29,6 @@ export class FiringMemory {
     { readonly version: number; readonly firings: readonly IncomingAlert[] }
   >();
 
-  get size(): number {
-    return this.#byKey.size;
-  }
-
   /** Remembers a firing; false when it is known. What is known of it stays, but for its status. */
   remember(alert: IncomingAlert, steady: number, isOfStorm: boolean): boolean {
     const known = this.#byKey.get(alert.key);

@@ -19,8 +19,8 @@ export interface AlertSourcesDeps {
   readonly log: Log;
   /** The plans of live rollouts. */
   readonly plans: () => readonly Plan[];
-  /** The alerts of an Alertmanager; undefined: it cannot be asked. Called once while any live rollout names it. */
-  readonly connect: (entry: AlertmanagerEntry) => AlertSource | undefined;
+  /** The alerts of an Alertmanager. Called once while any live rollout names it. */
+  readonly connect: (entry: AlertmanagerEntry) => AlertSource;
   readonly take: (alerts: readonly IncomingAlert[]) => void;
 }
 
@@ -92,11 +92,8 @@ export class AlertSources {
         .map((entry) => [keyOf(entry), entry]),
     );
     for (const key of this.#polled.keys()) if (!entries.has(key)) this.#polled.delete(key);
-    for (const [key, entry] of entries) {
-      if (this.#polled.has(key)) continue;
-      const source = connect(entry);
-      if (source !== undefined) this.#polled.set(key, newlyNamed(source, entry));
-    }
+    for (const [key, entry] of entries)
+      if (!this.#polled.has(key)) this.#polled.set(key, newlyNamed(connect(entry), entry));
     const { steady } = clock.now();
     for (const polled of this.#polled.values())
       if (steady - polled.askedAt >= polled.everyMs) void this.#ask(polled);

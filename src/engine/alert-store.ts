@@ -22,7 +22,7 @@ export type AlertJournal = Pick<
 
 interface Waiting {
   readonly alerts: readonly IncomingAlert[];
-  readonly done: PromiseWithResolvers<void>;
+  readonly done: PromiseWithResolvers<readonly string[]>;
 }
 
 export class AlertStore {
@@ -42,11 +42,6 @@ export class AlertStore {
     this.#log = log;
   }
 
-  /** Firings that wait for the journal. */
-  get waiting(): number {
-    return this.#waitingCount;
-  }
-
   /** Whether this firing was told before; from now on it was. */
   isFirstTold(key: string): boolean {
     if (this.#known.has(key)) return false;
@@ -59,18 +54,22 @@ export class AlertStore {
     for (const key of keys.slice(-MOST_KNOWN)) this.#note(key, "stored");
   }
 
-  /** Resolves when the journal has all of them, with the keys that went there now; rejects with an `OutsideFault` when it does not take them. */
-  async store(alerts: readonly IncomingAlert[]): Promise<readonly string[]> {
-    const unknown = alerts.filter((alert) => this.#known.get(alert.key) !== "stored");
-    if (unknown.length === 0) return [];
+  /**
+   * Stores the firings among the alerts. Resolves when the journal has all of them, with the keys that went there now; rejects with an
+   * `OutsideFault` when it does not take them. Of what is waited for, only firings that are not known are held on to.
+   */
+  store(alerts: readonly IncomingAlert[]): Promise<readonly string[]> {
+    const unknown = alerts.filter(
+      ({ key, status }) => status === "firing" && this.#known.get(key) !== "stored",
+    );
+    if (unknown.length === 0) return Promise.resolve([]);
     if (this.#waitingCount + unknown.length > MOST_WAITING)
-      throw new OutsideFault("too many alerts wait for the journal", { recoverable: true });
-    const waiting: Waiting = { alerts: unknown, done: Promise.withResolvers<void>() };
+      return Promise.reject(new OutsideFault("too many alerts wait for the journal", { recoverable: true }));
+    const waiting: Waiting = { alerts: unknown, done: Promise.withResolvers<readonly string[]>() };
     this.#waiting.push(waiting);
     this.#waitingCount += unknown.length;
     if (!this.#isWriting) void this.#write();
-    await waiting.done.promise;
-    return unknown.map(({ key }) => key);
+    return waiting.done.promise;
   }
 
   /** Marks firings as judged, with the next transactions. One that is never marked is judged once more after a restart, which changes nothing. */
@@ -101,7 +100,7 @@ export class AlertStore {
     try {
       await this.#soon(this.#journal.takeAlerts(alerts, this.#clock.now().wall));
       for (const { key } of alerts) this.#note(key, "stored");
-      for (const { done } of batch) done.resolve();
+      for (const { alerts: mine, done } of batch) done.resolve(mine.map(({ key }) => key));
     } catch (error) {
       for (const { done } of batch) done.reject(error);
     } finally {

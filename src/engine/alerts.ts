@@ -47,8 +47,8 @@ export interface AlertsDeps {
   readonly runs: () => readonly LiveRun[];
   /** Has every live run decide now; resolves when all have, and never rejects. */
   readonly judge: () => Promise<void>;
-  /** The alerts of an Alertmanager, to be asked for besides the webhook; undefined: it cannot be asked. */
-  readonly connect: (entry: AlertmanagerEntry) => AlertSource | undefined;
+  /** The alerts of an Alertmanager, to be asked for besides the webhook. */
+  readonly connect: (entry: AlertmanagerEntry) => AlertSource;
   /** Asks on-call. */
   readonly page: (page: PageRequest) => void;
 }
@@ -95,8 +95,9 @@ export class Alerts {
       const open = new Set(unjudged.map(({ key }) => key));
       const known = await soon(journal.knownAlertKeys(clock.now().wall - DAY));
       this.#store.load(known.filter((key) => !open.has(key)));
-      if (this.#absorb(unjudged)) await this.#deps.judge();
-      this.#store.judged([...open]);
+      // A run that still catches up on what it missed is not waited for.
+      const judged = this.#absorb(unjudged) ? this.#deps.judge() : Promise.resolve();
+      void judged.then(() => this.#store.judged([...open]));
     } catch (error) {
       log.error("the alerts of before could not be read; those that still fire are told again", {
         error: messageOfFault(error),
@@ -113,10 +114,14 @@ export class Alerts {
    * Takes alerts as they were told. Rollouts decide on what is new at once, with or without the journal. Resolves when the journal has every
    * firing; rejects with an `OutsideFault` when it does not, so that the sender tries again. `truncated`: how many the sender left out.
    */
-  async take(alerts: readonly IncomingAlert[], truncated = 0): Promise<void> {
+  take(alerts: readonly IncomingAlert[], truncated = 0): Promise<void> {
     if (truncated > 0) this.#onTruncated(truncated);
     const judged = this.#absorb(alerts) ? this.#deps.judge() : Promise.resolve();
-    const stored = await this.#store.store(alerts.filter((alert) => alert.status === "firing"));
+    return this.#keep(this.#store.store(alerts), judged);
+  }
+
+  async #keep(storing: Promise<readonly string[]>, judged: Promise<void>): Promise<void> {
+    const stored = await storing;
     if (stored.length > 0) void judged.then(() => this.#store.judged(stored));
   }
 

@@ -23,8 +23,8 @@ import { type CommandAnswer, type Intake, messageOfFault, type OutboxDraft, type
 import type { Runner } from "./runner.ts";
 import { type StartDeps, Starts } from "./start.ts";
 
-/** Carries out one command of a noun. */
-export type Desk = (parsed: Parsed, asker: Asker, key: string) => Promise<CommandAnswer>;
+/** Carries out one command of a noun; `again` when it was accepted before a restart of Belay and may have been begun then. */
+export type Desk = (parsed: Parsed, asker: Asker, key: string, again: boolean) => Promise<CommandAnswer>;
 
 export type Desks = Readonly<Partial<Record<DeskNoun, Desk>>>;
 
@@ -130,7 +130,9 @@ export class Commands {
 
   /** Old intents and stale buttons change nothing; going back is never too old. */
   #staleness(parsed: Parsed, intake: Intake): Refusal | undefined {
-    if (parsed.spec.direction !== "forward") return undefined;
+    // What a desk had begun before a restart of Belay is known to the desk, and must not be called expired.
+    const isBegun = this.#again.has(intake.key) && parsed.spec.noun === "health";
+    if (parsed.spec.direction !== "forward" || isBegun) return undefined;
     if (this.#deps.clock.now().wall - intake.wall > FORWARD_EXPIRES_MS) {
       return refuse(
         "expired",
@@ -183,7 +185,7 @@ export class Commands {
                 refuse("not_available", `nothing here answers for ${resolution.noun}.`),
                 this.#isName,
               )
-            : await desk(parsed, asker, intake.key);
+            : await desk(parsed, asker, intake.key, this.#again.has(intake.key));
         return this.#reply(intake, answer);
       }
       case "show":

@@ -72,6 +72,8 @@ export interface EngineDeps {
   readonly desksReady?: Promise<void>;
   /** What is known of alerts that concern a plan; without it no alert is listened to. */
   readonly alertsOf?: (plan: Plan) => AlertView | undefined;
+  /** What of a plan's service is being restarted, as a clause: no forward step is begun meanwhile. Without it nothing ever is. */
+  readonly restartingOf?: (plan: Plan) => string | undefined;
   /** Called with every commit, for counters and tests. */
   readonly onEvents?: (run: State, events: readonly Recorded[]) => void;
 }

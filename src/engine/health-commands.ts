@@ -1,10 +1,12 @@
 /** What people ask of the health desk, and its answers. */
 import { formatActor } from "../core/event.ts";
 import type { Offer } from "../core/refusal.ts";
-import { probeEventInWords, statusLine } from "../core/report/health-words.ts";
+import { statusLine } from "../core/report/health-status.ts";
+import { probeEventInWords } from "../core/report/health-words.ts";
 import type { Asker } from "../core/rollout/ask.ts";
 import { formatClock, formatDuration, HOUR, MINUTE } from "../core/time.ts";
 import type { WatchPlan } from "../core/watch/plan.ts";
+import type { RecordedProbe } from "../core/watch/probe.ts";
 import type { Health } from "./health.ts";
 import type { ProbeDesk } from "./health-probe.ts";
 import { type Clock, type CommandAnswer, messageOfFault } from "./ports.ts";
@@ -35,15 +37,13 @@ export class HealthCommands {
     if (watch !== undefined && !health.plans().has(watch))
       return refused(
         "unknown_watch",
-        `No watch is named ${watch}. There is: ${[...health.plans().keys()].join(", ") || "none"}.`,
+        `No watch is named ${watch}; watches: ${listed([...health.plans().keys()])}. Nothing changed.`,
       );
     const desks = health.desks().filter((desk) => watch === undefined || desk.plan().watch === watch);
     const now = clock.now();
-    const isTrouble = (desk: ProbeDesk): boolean =>
-      desk.state().phase === "failing" || desk.state().unknown !== undefined;
-    const troubled = desks.filter(isTrouble);
-    const rest = desks.filter((desk) => !isTrouble(desk));
-    const lines = [...troubled, ...rest].map((desk) =>
+    const isWell = (desk: ProbeDesk): boolean => standingOf(desk) === "well";
+    const troubledFirst = [...desks.filter((desk) => !isWell(desk)), ...desks.filter(isWell)];
+    const lines = troubledFirst.map((desk) =>
       statusLine(
         { plan: desk.plan(), probe: desk.probe(), state: desk.state() },
         desk.last(),
@@ -51,15 +51,7 @@ export class HealthCommands {
         now,
       ),
     );
-    const unchecked = rest.filter((desk) => desk.last() === undefined).length;
-    const count = desks.length === 1 ? "1 probe" : `${desks.length} probes`;
-    const text =
-      desks.length === 0
-        ? "No probe is loaded."
-        : troubled.length === 0 && unchecked === 0
-          ? `${count}: all well.`
-          : `${count}: ${rest.length - unchecked} well, ${troubled.length} not${unchecked === 0 ? "" : `, ${unchecked} not checked yet`}.`;
-    return answered("shown", text, lines);
+    return answered("shown", countsInWords(desks), lines);
   }
 
   /** The newest events of a probe, oldest first. */
@@ -80,7 +72,10 @@ export class HealthCommands {
         lines,
       );
     } catch (error) {
-      return refused("journal_unavailable", `The journal cannot be read: ${messageOfFault(error)}.`);
+      return refused(
+        "journal_unavailable",
+        `The journal cannot be read: ${messageOfFault(error)}. Nothing changed.`,
+      );
     }
   }
 
@@ -90,13 +85,17 @@ export class HealthCommands {
     if (!("id" in desk)) return desk;
     if (!asker.operator) return notAuthorised("mute a probe");
     if (!(ms >= SHORTEST_MUTE_MS && ms <= LONGEST_MUTE_MS))
-      return refused("bad_value", "A probe is muted for a time from 1m to 24h. Nothing changed.");
-    const until = this.#deps.clock.now().steady + ms;
+      return refused(
+        "bad_value",
+        `${ms > LONGEST_MUTE_MS ? "That is too long: a" : "A"} probe is muted for a time from 1m to 24h. Nothing changed.`,
+      );
+    const { steady, wall } = this.#deps.clock.now();
+    const until = steady + ms;
     const reason = because === undefined ? {} : { because };
     await desk.record([{ kind: "muted", until, by: asker.actor, ...reason }]);
     return answered(
       "done",
-      `${formatActor(asker.actor)} muted ${desk.id} for ${formatDuration(ms)}: it is still checked; nobody is paged and nothing is restarted meanwhile.`,
+      `${formatActor(asker.actor)} muted ${desk.id} until ${clockIn(wall + ms, desk.plan().zone)}: it is still checked; nobody is paged anew and nothing is restarted meanwhile.${openPageWords(desk)}`,
       [],
       [{ label: "Unmute", command: `health unmute ${desk.id}` }],
     );
@@ -105,25 +104,65 @@ export class HealthCommands {
   async unmute(name: string, asker: Asker): Promise<CommandAnswer> {
     const desk = this.#find(name);
     if (!("id" in desk)) return desk;
-    if (desk.state().mutedUntil === undefined) return answered("already", `${desk.id} is not muted.`);
+    if (desk.state().mutedUntil === undefined)
+      return answered("already", `${desk.id} is not muted. Nothing changed.`);
     await desk.record([{ kind: "unmuted", by: asker.actor }]);
     desk.decide();
     return answered("done", `${formatActor(asker.actor)} unmuted ${desk.id}.`);
   }
 
-  /** Restarts a target, by its name or by that of a probe that restarts it; answers when it is done. It also closes an open circuit, and the budget begins anew. */
-  async restart(name: string, asker: Asker): Promise<CommandAnswer> {
+  /**
+   * Restarts a target, by its name or by that of a probe that restarts it; answers when it is done. It also closes an open circuit, and the budget
+   * begins anew. `key` names the command: under one that was begun before it only answers what is known of that. `again`: the command is carried out
+   * for a second time, after an end of Belay.
+   */
+  async restart(name: string, asker: Asker, key: string, again = false): Promise<CommandAnswer> {
     const { health } = this.#deps;
     const found = this.#target(name);
     if (!("target" in found)) return found;
     if (!asker.operator) return notAuthorised("restart a target");
     const { plan, target } = found;
+    const known = await this.#begunBefore(plan, target, key, again);
+    if (known !== undefined) return known;
     const by = asker.actor;
-    const { ok, detail, tookMs } = await health.restartTarget(plan.watch, target, { planned: false, by });
+    const how = { planned: false, by, key };
+    const { ok, detail, tookMs } = await health.restartTarget(plan.watch, target, how);
     const what = `${plan.watch}/${target}`;
     return ok
-      ? answered("done", `${formatActor(by)} restarted ${what}: up after ${formatDuration(tookMs)}.`)
+      ? answered(
+          "done",
+          `${formatActor(by)} restarted ${what}: it runs again after ${formatDuration(tookMs)}; its probes decide whether it is well.`,
+        )
       : refused("restart_failed", `The restart of ${what} did not work: ${detail}.`);
+  }
+
+  /** What is known of the restart that this command began before an end of Belay; undefined when it began none. */
+  async #begunBefore(
+    plan: WatchPlan,
+    target: string,
+    key: string,
+    again: boolean,
+  ): Promise<CommandAnswer | undefined> {
+    const { health, journal } = this.#deps;
+    const what = `${plan.watch}/${target}`;
+    const sharing = sharingOf(health, plan, target);
+    if (sharing.length === 0 && again)
+      return refused(
+        "outcome_unknown",
+        `Belay stopped meanwhile; whether ${what} was restarted is not known, because no probe names it. Look, and ask again if it is still wanted.`,
+      );
+    try {
+      for (const { id } of sharing) {
+        const known = restartOfKey(await journal.subjectEvents("probe", id), key, what, plan.zone);
+        if (known !== undefined) return known;
+      }
+      return undefined;
+    } catch (error) {
+      return refused(
+        "journal_unavailable",
+        `${what} was not restarted: the journal cannot be read: ${messageOfFault(error)}.`,
+      );
+    }
   }
 
   #find(name: string): ProbeDesk | CommandAnswer {
@@ -140,7 +179,7 @@ export class HealthCommands {
     if (desk === undefined)
       return refused(
         "unknown_probe",
-        `No probe is named ${name}. There is: ${desks.map((one) => one.id).join(", ") || "none"}.`,
+        `No probe is named ${name}; probes: ${listed(desks.map((one) => one.id))}. Nothing changed.`,
       );
     return refused(
       "ambiguous",
@@ -165,12 +204,107 @@ export class HealthCommands {
         `${name} may be ${named.map((one) => `${one.plan.watch}/${one.target}`).join(" or ")}. Nothing changed.`,
       );
     const desk = this.#find(name);
-    if (!("id" in desk)) return desk;
+    if (!("id" in desk)) {
+      if (desk.code !== "unknown_probe") return desk;
+      const all = plans.flatMap((plan) => plan.targets.map((target) => `${plan.watch}/${target.name}`));
+      return refused(
+        "unknown_target",
+        `No target is named ${name}; targets: ${listed(all)}. Nothing changed.`,
+      );
+    }
     const { restart } = desk.probe();
     if (restart === undefined)
       return refused("not_available", `${desk.id} names no target to restart. Nothing changed.`);
     return { plan: desk.plan(), target: restart };
   }
+}
+
+/** The answer to a command whose restart stands in these events of a probe; undefined when none of them is of this command. */
+function restartOfKey(
+  events: readonly RecordedProbe[],
+  key: string,
+  what: string,
+  zone: string,
+): CommandAnswer | undefined {
+  const begun = events.flatMap(({ seq, wall, event }) =>
+    event.kind === "restart_started" && event.key === key ? [{ seq, wall, event }] : [],
+  );
+  const [first] = begun;
+  const newest = begun.at(-1);
+  if (first === undefined || newest === undefined) return undefined;
+  const { replica, of, by } = newest.event;
+  const at = clockIn(first.wall, zone);
+  const ended = events.find(
+    ({ seq, event }) =>
+      seq > newest.seq && (event.kind === "restart_done" || event.kind === "restart_failed"),
+  );
+  if (ended?.event.kind === "restart_failed")
+    return refused(
+      "restart_failed",
+      `The restart of ${what}, begun ${at} by ${formatActor(by)}, did not work: ${ended.event.detail}.`,
+    );
+  if (ended?.event.kind === "restart_done" && replica + 1 === of)
+    return answered(
+      "already",
+      `${formatActor(by)} restarted ${what} at ${at} already: it ran again after ${formatDuration(ended.wall - first.wall)}.`,
+    );
+  const cameTo = of > 1 ? ` and came to replica ${replica + 1} of ${of}` : "";
+  return refused(
+    "outcome_unknown",
+    `Belay stopped meanwhile; the restart of ${what} was begun ${at} by ${formatActor(by)}${cameTo}; look whether it is well.`,
+  );
+}
+
+type Standing = "well" | "failing" | "unknown" | "flapping" | "muted" | "unchecked";
+
+/** What is counted of a probe, the worst first; one that is muted is counted by that beside all else but a failure. */
+function standingOf(desk: ProbeDesk): Standing {
+  const state = desk.state();
+  const last = desk.last();
+  if (state.phase === "failing") return "failing";
+  if (state.mutedUntil !== undefined) return "muted";
+  if (state.unknown !== undefined || last?.kind === "unknown") return "unknown";
+  if (state.flapping) return "flapping";
+  return last === undefined ? "unchecked" : "well";
+}
+
+/** `3 well, 2 unknown: Prometheus did not answer, 1 muted`. */
+function countsInWords(desks: readonly ProbeDesk[]): string {
+  if (desks.length === 0) return "No probe is loaded.";
+  const count = desks.length === 1 ? "1 probe" : `${desks.length} probes`;
+  const of = (standing: Standing): readonly ProbeDesk[] =>
+    desks.filter((desk) => standingOf(desk) === standing);
+  if (of("well").length === desks.length) return `${count}: all well.`;
+  const [blind] = of("unknown");
+  const why = blind?.state().unknown?.detail ?? blind?.last()?.detail;
+  const parts: readonly (readonly [Standing, string])[] = [
+    ["well", "well"],
+    ["failing", "failing"],
+    ["flapping", "flapping"],
+    ["unknown", why === undefined ? "unknown" : `unknown: ${why}`],
+    ["muted", "muted"],
+    ["unchecked", "not checked yet"],
+  ];
+  const words = parts.flatMap(([standing, said]) => {
+    const { length } = of(standing);
+    return length === 0 && standing !== "well" ? [] : [`${length} ${said}`];
+  });
+  return `${count}: ${words.join(", ")}.`;
+}
+
+/** A page that is out cannot be taken back by a mute. */
+function openPageWords(desk: ProbeDesk): string {
+  const { phase, flapping } = desk.state();
+  return phase === "failing" || flapping ? " A page of it that is open already stays open." : "";
+}
+
+function listed(names: readonly string[]): string {
+  return names.length === 0 ? "none" : names.join(", ");
+}
+
+/** `12:07:00 (Europe/Helsinki)`. */
+function clockIn(wall: number, zone: string): string {
+  return `${formatClock(wall, zone)} (${zone})`;
 }
 
 function sharingOf(health: Health, plan: WatchPlan, target: string): readonly ProbeDesk[] {

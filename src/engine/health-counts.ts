@@ -1,12 +1,12 @@
 /** How many checks each probe ran and how many were bad, added up here and put into the journal now and then. */
-import { DAY } from "../core/time.ts";
+import { HOUR } from "../core/time.ts";
 import { type Log, messageOfFault } from "./ports.ts";
 import type { SubjectJournal } from "./watch-ports.ts";
 
 interface Count {
   readonly id: string;
-  /** Wall ms at which the UTC day begins. */
-  readonly dayWall: number;
+  /** Wall ms at which the hour of UTC begins. */
+  readonly hourWall: number;
   readonly ran: number;
   readonly bad: number;
 }
@@ -24,7 +24,7 @@ export class CheckCounts {
 
   /** One check that came to a result at `wall` (ms). */
   add(id: string, wall: number, bad: boolean): void {
-    this.#put({ id, dayWall: Math.floor(wall / DAY) * DAY, ran: 1, bad: bad ? 1 : 0 });
+    this.#put({ id, hourWall: Math.floor(wall / HOUR) * HOUR, ran: 1, bad: bad ? 1 : 0 });
   }
 
   /** Puts what was counted into the journal; what it does not take is kept for the next time. Never rejects. */
@@ -36,7 +36,7 @@ export class CheckCounts {
   }
 
   #put(more: Count): void {
-    const key = `${more.dayWall} ${more.id}`;
+    const key = `${more.hourWall} ${more.id}`;
     const known = this.#counts.get(key);
     const sum = { ...more, ran: more.ran + (known?.ran ?? 0), bad: more.bad + (known?.bad ?? 0) };
     this.#counts.set(key, sum);
@@ -45,9 +45,9 @@ export class CheckCounts {
   async #flush(): Promise<void> {
     const taken = [...this.#counts.values()];
     this.#counts = new Map();
-    for (const [index, { id, dayWall, ran, bad }] of taken.entries()) {
+    for (const [index, { id, hourWall, ran, bad }] of taken.entries()) {
       try {
-        await this.#journal.countChecks(id, dayWall, ran, bad);
+        await this.#journal.countChecks(id, hourWall, ran, bad);
       } catch (error) {
         // A journal that is away would let each of them wait; all the others are put back at once.
         for (const left of taken.slice(index)) this.#put(left);

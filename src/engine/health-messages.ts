@@ -1,8 +1,10 @@
 /** Which messages and pages a probe's events owe, and which pages they end. */
 import type { PageRequest } from "../core/oncall/page.ts";
 import {
+  askedPost,
   degradedPost,
   failurePost,
+  gaveUpPost,
   pageSummary,
   type ToldProbe,
   unknownPost,
@@ -33,27 +35,37 @@ const TOLD_WHILE_FAILING: Kinds = new Set<ProbeEvent["kind"]>([
   "restart_started",
   "restart_done",
   "restart_failed",
+  "muted",
   "unmuted",
 ]);
 const NEWS_TO_USERS: Kinds = new Set<ProbeEvent["kind"]>([
   "failing",
   "recovered",
   "flapping",
+  "circuit_opened",
+  "circuit_closed",
+  "restart_started",
+  "muted",
   "unmuted",
   "retired",
 ]);
 
-/** Everything that these events owe, given the state after them. `defaultChannel` is for watches that name none. */
+/**
+ * Everything that these events owe, given the state after them. `defaultChannel` is for watches that name none. `pageOpen`: whether the page with
+ * this key is one that nobody has resolved.
+ */
 export function draftsOf(
   told: ToldProbe,
   events: readonly RecordedProbe[],
   defaultChannel: string | undefined,
+  pageOpen: (key: string) => boolean,
 ): readonly OutboxDraft[] {
   const channel = told.plan.channel ?? defaultChannel;
   return [
     ...failureDrafts(told, events, channel),
     ...unknownDrafts(told, events, channel),
-    ...events.flatMap((recorded) => pageDrafts(told, recorded, channel)),
+    ...askedDrafts(told, events, channel),
+    ...events.flatMap((recorded) => pageDrafts(told, recorded, channel, pageOpen)),
   ];
 }
 
@@ -116,6 +128,27 @@ function unknownDrafts(
   });
 }
 
+/** A person's restart has a message of its own where no failure tells of it. */
+function askedDrafts(
+  told: ToldProbe,
+  events: readonly RecordedProbe[],
+  channel: string | undefined,
+): readonly OutboxDraft[] {
+  const { asked } = told.state;
+  if (asked === undefined || channel === undefined) return [];
+  const newest = events.findLast(
+    ({ seq, event }) =>
+      seq >= asked.seq &&
+      (event.kind === "restart_started" ||
+        event.kind === "restart_done" ||
+        event.kind === "restart_failed") &&
+      !event.planned,
+  );
+  if (newest === undefined || told.state.phase === "failing") return [];
+  const key = `${postKey(told.state, asked.seq)}:restart`;
+  return [postDraft(key, channel, askedPost(told, asked), false, newest.wall)];
+}
+
 function postDraft(key: string, channel: string, post: Alert, mention: boolean, wall: number): OutboxDraft {
   return { run: undefined, key, lane: "urgent", body: { kind: "post", channel, post, mention }, wall };
 }
@@ -124,29 +157,41 @@ function pageDrafts(
   told: ToldProbe,
   recorded: RecordedProbe,
   channel: string | undefined,
+  pageOpen: (key: string) => boolean,
 ): readonly OutboxDraft[] {
+  const failing = pageKey(told.state, "failing");
+  // One outage is one page: where it is open, a message in the channel says that Belay has given up.
+  if (
+    recorded.event.kind === "circuit_opened" &&
+    channel !== undefined &&
+    failing !== undefined &&
+    pageOpen(failing)
+  ) {
+    const key = `${postKey(told.state, recorded.seq)}:gave-up`;
+    return [postDraft(key, channel, gaveUpPost(told), true, recorded.wall)];
+  }
   return pagedBy(told, recorded.event).flatMap((about): readonly OutboxDraft[] => {
     const key = pageKey(told.state, about);
     return key === undefined ? [] : [pageDraft(told, key, about, recorded.wall, channel)];
   });
 }
 
-/** What this event asks on-call to look at; nothing while the probe is muted, and one page for all while it flaps. */
+/** What this event asks on-call to look at; nothing while the probe is muted. That it flaps is a page of its own, beside those of its failures. */
 function pagedBy({ probe, state }: ToldProbe, { kind }: ProbeEvent): readonly PageAbout[] {
   if (state.mutedUntil !== undefined) return [];
-  // With an open circuit nothing is restarted, so somebody must hear of a failure that would else page nobody.
-  const failing = state.phase === "failing" && (probe.page !== undefined || state.circuitOpen);
+  // With an open circuit nothing is restarted, so somebody must hear of a failure that would else page nobody; while it flaps that is one page.
+  const unmended = state.circuitOpen && !state.flapping;
+  const failing = state.phase === "failing" && (probe.page !== undefined || unmended);
   switch (kind) {
     case "failing":
     case "calm":
-      return failing && !state.flapping ? ["failing"] : [];
+      return failing ? ["failing"] : [];
     case "circuit_opened":
       return ["circuit"];
     case "flapping":
       return ["flapping"];
     case "unmuted":
-      if (state.flapping) return ["flapping"];
-      return failing ? ["failing"] : [];
+      return [...(state.flapping ? (["flapping"] as const) : []), ...(failing ? (["failing"] as const) : [])];
     default:
       return [];
   }
@@ -167,7 +212,7 @@ function pageDraft(
   const { plan, probe } = told;
   const page: PageRequest = {
     key,
-    severity: probe.page ?? (about === "flapping" ? "P2" : "P1"),
+    severity: about === "flapping" ? "P2" : (probe.page ?? "P1"),
     summary: pageSummary(told, about),
     service: plan.service,
     environment: plan.environment,
@@ -185,10 +230,11 @@ export function endedPages(state: ProbeState): readonly Ended[] {
     const key = pageKey(state, about);
     return key === undefined ? [] : [{ key, because }];
   };
-  const gone = state.episode?.retired === true ? "the probe is not watched any more" : undefined;
-  const well = gone ?? "the probe is well again";
+  // Nobody looks any more whether it is well: its pages stay open for a person.
+  if (state.episode?.retired === true) return [];
+  const well = "the probe is well again";
   return [
     ...(state.phase === "well" ? [...ended("failing", well), ...ended("circuit", well)] : []),
-    ...(state.flapping ? [] : ended("flapping", gone ?? "the probe is steady again")),
+    ...(state.flapping ? [] : ended("flapping", "the probe is steady again")),
   ];
 }

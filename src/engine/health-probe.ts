@@ -34,6 +34,10 @@ export interface ProbeDeskDeps {
   readonly stepUnderWay: (service: string, environment: string) => boolean;
   /** What is known of the target that the probe restarts. */
   readonly targetOf: (desk: ProbeDesk) => TargetFacts | undefined;
+  /** The same for what is told, once this desk's state is the given one. */
+  readonly toldTargetOf: (desk: ProbeDesk, state: ProbeState) => TargetFacts | undefined;
+  /** Whether the page with this key is open. */
+  readonly pageOpen: (key: string) => boolean;
   readonly countingOf: (desk: ProbeDesk) => Counting;
   /** Journals and carries out the restart that was decided; resolves once it is journaled and begun, or not to be. */
   readonly begin: (desk: ProbeDesk, started: ProbeEvent) => Promise<void>;
@@ -59,6 +63,7 @@ export class ProbeDesk {
   #isHanging = false;
   #isFlushing = false;
   #stopped = false;
+  #isClosed = false;
   /** This process is at work on the restart that the state tells of. */
   inHand = false;
 
@@ -88,7 +93,12 @@ export class ProbeDesk {
         evolve: (state, recorded) => evolveProbe(state ?? newProbe(id, recorded.at), recorded),
         isOpen: isOpenProbe,
         announce: (state, events) =>
-          draftsOf({ plan: this.#plan, probe: this.#probe, state }, events, deps.defaultChannel),
+          draftsOf(
+            { plan: this.#plan, probe: this.#probe, state, target: deps.toldTargetOf(this, state) },
+            events,
+            deps.defaultChannel,
+            deps.pageOpen,
+          ),
       },
       stored,
     );
@@ -138,10 +148,31 @@ export class ProbeDesk {
     this.#cancel?.();
   }
 
-  /** It stands in no file any more. */
-  async retire(): Promise<void> {
+  /**
+   * It stands in no file any more: ends its story, in turn with everything else. False while that must wait, since its restart is under way or the
+   * journal does not have all of it; only once it is true may another desk write of this probe.
+   */
+  retire(): Promise<boolean> {
     this.stop();
-    if (isOpenProbe(this.state())) await this.record([{ kind: "retired" }]);
+    return this.#turns(async () => {
+      if (this.inHand) return false;
+      if (isOpenProbe(this.state())) await this.recordNow([{ kind: "retired" }]);
+      else await this.#flush();
+      this.#isClosed = this.isFlushed();
+      return this.#isClosed;
+    });
+  }
+
+  /** It stands in the files again before its story was ended; `start` is to be called then. */
+  comeBack(plan: WatchPlan, probe: Probe, prober: Prober): void {
+    this.#stopped = false;
+    this.update(plan, probe, prober);
+    this.#row = NO_CHECKS;
+  }
+
+  /** An end of Belay cut its restart short, and what came of it is not known yet. */
+  isCutShort(): boolean {
+    return this.state().restarting !== undefined && !this.inHand;
   }
 
   /** Checks now instead of at its next time. */
@@ -163,6 +194,7 @@ export class ProbeDesk {
 
   /** Only for what already has its turn. */
   async recordNow(events: readonly ProbeEvent[]): Promise<SubjectKept> {
+    if (this.#isClosed) return "owed";
     const kept = await this.#keeper.commit(events);
     if (events.some(({ kind }) => kind === "recovered" || kind === "calm" || kind === "retired"))
       this.#deps.onEnded(endedPages(this.state()));

@@ -19,8 +19,11 @@ const RESTART_GRACE_MS = 2 * MINUTE;
 type Started = Extract<ProbeEvent, { kind: "restart_started" }>;
 
 export interface RestartHow {
+  /** No downtime, and not in a live rollout. */
   readonly planned: boolean;
   readonly by: Started["by"];
+  /** Of the command that asks for it; journaled, so that the command is known when it comes again. */
+  readonly key?: string;
 }
 
 /** What came of a restart of all replicas. `detail` is a clause. */
@@ -35,6 +38,8 @@ export interface RestartsDeps {
   readonly log: Log;
   readonly restarter: Restarter;
   readonly stepUnderWay: (service: string, environment: string) => boolean;
+  /** The live rollout of this service by its name, such as `demo (r-1)`; undefined when there is none. */
+  readonly rolloutLive: (service: string, environment: string) => string | undefined;
   /** The probes that restart this target. */
   readonly sharing: (plan: WatchPlan, target: string) => readonly ProbeDesk[];
 }
@@ -45,6 +50,14 @@ interface Held {
   readonly environment: string;
   /** A replica is being restarted at this moment. */
   active: boolean;
+  /** Nobody waits for it any more, and it has not ended. */
+  givenUp: boolean;
+}
+
+/** What keeps a restart from being begun now; `forGood`: waiting does not help. */
+interface Obstacle {
+  readonly detail: string;
+  readonly forGood: boolean;
 }
 
 export class Restarts {
@@ -76,10 +89,14 @@ export class Restarts {
     return this.#wasPlanned.get(keyOf(plan, target)) === true;
   }
 
-  isUnderWay(service: string, environment: string): boolean {
-    return [...this.#held.values()].some(
-      (held) => held.service === service && held.environment === environment,
+  /** What of this service is being restarted, in words; undefined when nothing is. */
+  underWay(service: string, environment: string): string | undefined {
+    const found = [...this.#held].find(
+      ([, held]) => held.service === service && held.environment === environment,
     );
+    if (found === undefined) return undefined;
+    const [key, { givenUp }] = found;
+    return givenUp ? `the restart of ${key} was given up and has not ended` : `${key} is being restarted`;
   }
 
   /** A restart that a probe decided on. To be called in the turn of its desk; resolves once it is begun, or not to be. */
@@ -98,17 +115,17 @@ export class Restarts {
     void this.#roll(plan, target, desk, how, true);
   }
 
-  /** A restart that a job or a person asks for: it waits for its turn, and for the end of a rollout step. Never rejects. */
+  /** A restart that a job or a person asks for: it waits for its turn, and for the end of a rollout step; a planned one does not wait for that of a whole rollout. Never rejects. */
   async run(plan: WatchPlan, target: WatchTarget, how: RestartHow): Promise<RestartResult> {
     const { clock } = this.#deps;
     const begunAt = clock.now().steady;
     const giveUpAt = begunAt + MOST_WAIT_MS;
     for (;;) {
-      const inTheWay = await this.#clear(plan, target.name, giveUpAt);
+      const inTheWay = await this.#clear(plan, target.name, how, giveUpAt);
       if (inTheWay !== undefined)
-        return { ok: false, detail: `not restarted: ${inTheWay}`, tookMs: clock.now().steady - begunAt };
+        return { ok: false, detail: inTheWay, tookMs: clock.now().steady - begunAt };
       await this.#hold(plan, target.name, how.planned);
-      if (this.#obstacle(plan, target.name) === undefined) break;
+      if (this.#obstacle(plan, target.name, how) === undefined) break;
       this.#release(plan, target.name);
     }
     return this.#roll(plan, target, this.#deps.sharing(plan, target.name)[0], how, false);
@@ -129,13 +146,13 @@ export class Restarts {
     let fault: string | undefined;
     try {
       for (let replica = 0; replica < target.replicas.length && fault === undefined; replica++) {
-        if (replica > 0) fault = await this.#clearBetween(plan, replica);
+        if (replica > 0) fault = await this.#clearBetween(plan, replica, how);
         if (this.#stopped) fault = "Belay is stopping";
         if (fault !== undefined) break;
         if (replica > 0 || !isFirstRecorded)
           fault = await this.#recordStart(plan, owner, target, replica, how);
         if (fault !== undefined) break;
-        const one = await this.#one(plan, target, replica);
+        const one = await this.#one(plan, target, replica, how);
         settled = one.settled;
         fault = one.fault;
         await this.#recordEnd(owner, target, replica, how, one);
@@ -144,6 +161,8 @@ export class Restarts {
       fault = messageOfFault(error);
     }
     if (owner !== undefined) owner.inHand = false;
+    const held = this.#held.get(keyOf(plan, target.name));
+    if (held !== undefined) held.givenUp = true;
     // One that was given up may still be at work; until it has ended nothing is restarted beside it.
     void settled.then(() => this.#release(plan, target.name));
     const tookMs = clock.now().steady - begunAt;
@@ -154,16 +173,17 @@ export class Restarts {
     plan: WatchPlan,
     target: WatchTarget,
     replica: number,
+    how: RestartHow,
   ): Promise<{
     readonly fault: string | undefined;
     readonly tookMs: number;
     readonly settled: Promise<unknown>;
   }> {
     const { clock, log, restarter, stepUnderWay } = this.#deps;
-    if (stepUnderWay(plan.service, plan.environment)) {
-      const fault = "it was not begun, because a rollout step began first";
-      return { fault, tookMs: 0, settled: Promise.resolve() };
-    }
+    const unbegun = stepUnderWay(plan.service, plan.environment)
+      ? "it was not begun, because a rollout step began first"
+      : this.#spoils(plan, replica, how);
+    if (unbegun !== undefined) return { fault: unbegun, tookMs: 0, settled: Promise.resolve() };
     const key = keyOf(plan, target.name);
     const held = this.#held.get(key);
     const begunAt = clock.now().steady;
@@ -234,26 +254,40 @@ export class Restarts {
   }
 
   /** What stands in the way of a restart now. */
-  #obstacle(plan: WatchPlan, target: string): string | undefined {
+  #obstacle(plan: WatchPlan, target: string, how: RestartHow): Obstacle | undefined {
     const { sharing, stepUnderWay } = this.#deps;
+    if (this.#stopped) return { detail: "not restarted: Belay is stopping", forGood: true };
+    const spoils = this.#spoils(plan, 0, how);
+    if (spoils !== undefined) return { detail: spoils, forGood: true };
     if (stepUnderWay(plan.service, plan.environment))
-      return "a rollout step of the same service is under way";
-    const cutShort = sharing(plan, target).some(
-      (desk) => desk.state().restarting !== undefined && !desk.inHand,
-    );
-    return cutShort ? "what came of an earlier restart is not known yet" : undefined;
+      return { detail: "not restarted: a rollout step of the same service is under way", forGood: false };
+    if (!sharing(plan, target).some((desk) => desk.isCutShort())) return undefined;
+    return { detail: "not restarted: what came of an earlier restart is not known yet", forGood: false };
   }
 
-  async #clear(plan: WatchPlan, target: string, giveUpAt: number): Promise<string | undefined> {
+  /** A planned restart in the middle of a rollout would spoil the evidence that its stages are judged by; why it is not done, as a clause. */
+  #spoils({ service, environment }: WatchPlan, replica: number, { planned }: RestartHow): string | undefined {
+    const live = planned ? this.#deps.rolloutLive(service, environment) : undefined;
+    if (live === undefined) return undefined;
+    const what = replica === 0 ? "not restarted" : `stopped before replica ${replica + 1}`;
+    return `${what}: the rollout ${live} is live, and a restart would spoil its evidence; \`/belay health restart\` does it all the same`;
+  }
+
+  async #clear(
+    plan: WatchPlan,
+    target: string,
+    how: RestartHow,
+    giveUpAt: number,
+  ): Promise<string | undefined> {
     const { clock } = this.#deps;
     for (;;) {
-      const found = this.#stopped ? "Belay is stopping" : this.#obstacle(plan, target);
-      if (found === undefined || this.#stopped || clock.now().steady >= giveUpAt) return found;
+      const found = this.#obstacle(plan, target, how);
+      if (found === undefined || found.forGood || clock.now().steady >= giveUpAt) return found?.detail;
       await sleep(clock, LOOK_EVERY_MS);
     }
   }
 
-  async #clearBetween(plan: WatchPlan, replica: number): Promise<string | undefined> {
+  async #clearBetween(plan: WatchPlan, replica: number, how: RestartHow): Promise<string | undefined> {
     const { clock, stepUnderWay } = this.#deps;
     const giveUpAt = clock.now().steady + MOST_WAIT_BETWEEN_MS;
     while (stepUnderWay(plan.service, plan.environment)) {
@@ -261,13 +295,14 @@ export class Restarts {
         return `stopped before replica ${replica + 1}, because a rollout step is under way`;
       await sleep(clock, LOOK_EVERY_MS);
     }
-    return undefined;
+    return this.#spoils(plan, replica, how);
   }
 
   #tryHold(plan: WatchPlan, target: string, planned: boolean): boolean {
     const key = keyOf(plan, target);
     if (this.#held.has(key)) return false;
-    this.#held.set(key, { planned, service: plan.service, environment: plan.environment, active: false });
+    const { service, environment } = plan;
+    this.#held.set(key, { planned, service, environment, active: false, givenUp: false });
     return true;
   }
 

@@ -1,13 +1,13 @@
 /** The health desk: every probe of every watch at its interval, restarts within their budget, and what people are told of it. */
 import type { ProbeFact } from "../core/report/health-post.ts";
-import { probeFact } from "../core/report/health-words.ts";
+import { probeFact } from "../core/report/health-status.ts";
 import type { Probe, WatchPlan, WatchTarget } from "../core/watch/plan.ts";
 import { evolveProbe, isOpenProbe, type ProbeState, type RecordedProbe } from "../core/watch/probe.ts";
 import type { Counting } from "../core/watch/probe-row.ts";
 import { countingFor, type TargetFacts, targetFacts } from "../core/watch/restart.ts";
 import { CheckCounts } from "./health-counts.ts";
 import { PageEnds } from "./health-ends.ts";
-import { endedPages } from "./health-messages.ts";
+import { draftsOf, endedPages } from "./health-messages.ts";
 import { ProbeDesk, type ProbeDeskDeps, probeId } from "./health-probe.ts";
 import { type RestartHow, type RestartResult, Restarts } from "./health-restart.ts";
 import { type Clock, createTurns, type Log, messageOfFault, type OutboxDraft } from "./ports.ts";
@@ -29,8 +29,12 @@ export interface HealthDeps {
   readonly restarter: Restarter;
   /** Whether a rollout step, or a rollback, of this service is under way: nothing is restarted then. */
   readonly stepUnderWay: (service: string, environment: string) => boolean;
+  /** The live rollout of this service by its name, such as `demo (r-1)`; undefined when there is none. No planned restart is begun in it. */
+  readonly rolloutLive: (service: string, environment: string) => string | undefined;
   /** Ends the page with this key; nothing when there is none, or when it is over already. */
   readonly resolvePage: (key: string, because: string) => Promise<void>;
+  /** Whether the page with this key is one that nobody has resolved; without it every circuit that opens pages anew. */
+  readonly pageOpen?: (key: string) => boolean;
   /** Messages that the journal could not take. */
   readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
   /** Where a watch without a channel is told. */
@@ -43,11 +47,14 @@ export class Health {
   readonly #ends: PageEnds;
   readonly #restarts: Restarts;
   readonly #desks = new Map<string, ProbeDesk>();
+  /** Of probes that stand in no file any more, until their stories are ended: two desks must never write of one probe. */
+  readonly #leaving = new Map<string, ProbeDesk>();
   readonly #reloads = createTurns();
   #plans: ReadonlyMap<string, WatchPlan> = new Map();
   /** What could not be taken up yet, because the journal was away; tried again. */
   #pending: readonly WatchPlan[] | undefined;
   #triedAt = 0;
+  #ending: Promise<void> | undefined;
   #knowsAll = false;
   #countedAt = 0;
   #started = false;
@@ -63,11 +70,16 @@ export class Health {
   /** Begins to check, and to decide. What stands in the journal of probes that no file names any more is closed there. */
   async start(): Promise<void> {
     // Unless the watches were taken up, nobody knows which probes no file names.
-    if (this.#knowsAll) await this.#closeLeftOver();
+    if (this.#knowsAll) await this.#reloads(() => this.#closeLeftOver());
     this.#started = true;
     this.#countedAt = this.#deps.clock.now().steady;
     this.#spread([...this.#desks.values()]);
     this.#tick();
+  }
+
+  /** The checks counted so far go into the journal. */
+  async flushCounts(): Promise<void> {
+    await this.#counts.flush();
   }
 
   /** Ends the loops; the checks counted so far go into the journal. A restart under way goes on, and the next start asks what came of it. */
@@ -108,9 +120,18 @@ export class Health {
       .map((desk) => probeFact(desk.probe(), desk.state(), desk.last()));
   }
 
-  /** Whether something of this service is being restarted, so that a rollout step can wait for it. */
-  isRestarting(service: string, environment: string): boolean {
-    return this.#restarts.isUnderWay(service, environment);
+  /** What of this service is being restarted, as a clause, so that a rollout step can wait for it; undefined when nothing is. */
+  restarting(service: string, environment: string): string | undefined {
+    const underWay = this.#restarts.underWay(service, environment);
+    if (underWay !== undefined) return underWay;
+    const cutShort = this.desks().find(
+      (desk) =>
+        desk.plan().service === service && desk.plan().environment === environment && desk.isCutShort(),
+    );
+    const { restarting } = cutShort?.state() ?? {};
+    return cutShort === undefined || restarting === undefined
+      ? undefined
+      : `what came of the restart of ${cutShort.plan().watch}/${restarting.target} is not known yet`;
   }
 
   /** The probes that restart this target. */
@@ -135,14 +156,15 @@ export class Health {
     );
     const stored = new Map<string, ProbeState | undefined>();
     for (const { id } of wanted)
-      if (!this.#desks.has(id)) stored.set(id, await this.#deps.journal.subject("probe", id));
+      if (!this.#desks.has(id) && !this.#leaving.has(id))
+        stored.set(id, await this.#deps.journal.subject("probe", id));
     this.#plans = new Map(plans.map((plan) => [plan.watch, plan]));
     const probers = new Map(plans.map((plan) => [plan.watch, this.#deps.prober(plan)]));
     const kept = new Set(wanted.map(({ id }) => id));
     for (const desk of this.desks()) {
       if (kept.has(desk.id)) continue;
       this.#desks.delete(desk.id);
-      await desk.retire();
+      this.#leaving.set(desk.id, desk);
     }
     const fresh: ProbeDesk[] = [];
     for (const { plan, probe, id } of wanted) {
@@ -152,13 +174,22 @@ export class Health {
       if (known !== undefined) known.update(plan, probe, prober);
       else fresh.push(this.#open(plan, probe, prober, stored.get(id)));
     }
+    await this.#endLeaving();
     if (this.#started) this.#spread(fresh);
   }
 
   #open(plan: WatchPlan, probe: Probe, prober: Prober, stored: ProbeState | undefined): ProbeDesk {
-    const desk = new ProbeDesk(this.#deskDeps(), plan, probe, prober, stored);
-    this.#desks.set(desk.id, desk);
+    const id = probeId(plan, probe);
+    const back = this.#leaving.get(id);
+    back?.comeBack(plan, probe, prober);
+    const desk = back ?? new ProbeDesk(this.#deskDeps(), plan, probe, prober, stored);
+    this.#leaving.delete(id);
+    this.#desks.set(id, desk);
     return desk;
+  }
+
+  async #endLeaving(): Promise<void> {
+    for (const desk of [...this.#leaving.values()]) if (await desk.retire()) this.#leaving.delete(desk.id);
   }
 
   #deskDeps(): ProbeDeskDeps {
@@ -171,6 +202,8 @@ export class Health {
       stepUnderWay,
       defaultChannel,
       targetOf: (desk) => this.#targetFacts(desk),
+      toldTargetOf: (desk, state) => this.#toldTarget(desk, state),
+      pageOpen: (key) => this.#deps.pageOpen?.(key) === true,
       countingOf: (desk) => this.#counting(desk),
       begin: async (desk, started) => {
         const target = targetOf(desk.plan(), desk.probe());
@@ -196,6 +229,15 @@ export class Health {
     return targetFacts(target, states, this.#restarts.isHeld(plan, target.name));
   }
 
+  /** Without what is held: a restart that is done is told as done, though it has not let go of its target yet. */
+  #toldTarget(desk: ProbeDesk, state: ProbeState): TargetFacts | undefined {
+    const plan = desk.plan();
+    const target = targetOf(plan, desk.probe());
+    if (target === undefined) return undefined;
+    const others = this.#sharing(plan, target.name).filter((one) => one !== desk);
+    return targetFacts(target, [state, ...others.map((one) => one.state())], false);
+  }
+
   #counting(desk: ProbeDesk): Counting {
     const facts = this.#targetFacts(desk);
     return countingFor(facts, facts !== undefined && this.#restarts.isActive(desk.plan(), facts.target.name));
@@ -217,6 +259,7 @@ export class Health {
     const { steady } = clock.now();
     for (const desk of this.#desks.values()) desk.decide();
     this.#ends.tick();
+    if (this.#leaving.size > 0) this.#endLeavingSoon();
     if (this.#pending !== undefined && steady - this.#triedAt >= TAKE_AGAIN_MS)
       this.#takePending().catch((error: unknown) =>
         this.#deps.log.warn("the probes could not be taken up", { error: messageOfFault(error) }),
@@ -228,33 +271,54 @@ export class Health {
     clock.after(TICK_MS, () => this.#tick());
   }
 
+  /** In turn with reloads, which may bring such a probe back. */
+  #endLeavingSoon(): void {
+    this.#ending ??= this.#reloads(() => this.#endLeaving())
+      .catch((error: unknown) =>
+        this.#deps.log.error("a probe could not be closed", { error: messageOfFault(error) }),
+      )
+      .finally(() => {
+        this.#ending = undefined;
+      });
+  }
+
   /** What was paged about such a probe stays open for a person: nobody looks any more whether it is well. */
   async #closeLeftOver(): Promise<void> {
-    const { clock, journal, log } = this.#deps;
+    const { journal, log } = this.#deps;
     for (const state of await journal.openSubjects("probe")) {
-      if (this.#desks.has(state.id) || !isOpenProbe(state)) continue;
+      if (this.#desks.has(state.id) || this.#leaving.has(state.id) || !isOpenProbe(state)) continue;
       log.warn("a probe stands in no file any more; it was not well when it was last seen", {
         probe: state.id,
       });
-      await retireUnknown(journal, state, clock).catch((error: unknown) =>
+      const plan = this.#plans.get(state.id.slice(0, state.id.indexOf("/")));
+      await retireUnknown(this.#deps, state, plan).catch((error: unknown) =>
         log.error("a probe could not be closed", { probe: state.id, error: messageOfFault(error) }),
       );
     }
   }
 }
 
-async function retireUnknown(journal: SubjectJournal, state: ProbeState, clock: Clock): Promise<void> {
+/** `plan`: its watch, where that still runs; without it nobody knows where the probe was told of. */
+async function retireUnknown(
+  { journal, clock, defaultChannel }: HealthDeps,
+  before: ProbeState,
+  plan: WatchPlan | undefined,
+): Promise<void> {
   const { steady, wall } = clock.now();
-  const seq = state.revision + 1;
+  const seq = before.revision + 1;
   const recorded: RecordedProbe = { seq, at: steady, wall, event: { kind: "retired" } };
+  const state = evolveProbe(before, recorded);
+  // Whether users were told stood in its file; a notice that goes on promising a restart is worse than one too many.
+  const probe = { name: before.id.slice(before.id.indexOf("/") + 1), degraded: "" };
+  const isToldOf = plan !== undefined && before.phase === "failing";
   await journal.commitSubject({
     kind: "probe",
-    id: state.id,
-    expected: state.revision,
+    id: before.id,
+    expected: before.revision,
     events: [recorded],
-    state: evolveProbe(state, recorded),
+    state,
     open: false,
-    outbox: [],
+    outbox: isToldOf ? draftsOf({ plan, probe, state }, [recorded], defaultChannel, () => false) : [],
     intakes: [],
   });
 }

@@ -84,6 +84,11 @@ export class OnCall implements OnCallDesk {
     void this.#watch();
   }
 
+  /** Something may have ended the cause of a page. */
+  lookNow(): void {
+    this.#bell.ring();
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#bell.ring();

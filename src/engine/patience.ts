@@ -62,7 +62,7 @@ export function impatientSubjects(journal: SubjectJournal, clock: Clock): Subjec
     unjudgedAlerts: () => soon(journal.unjudgedAlerts()),
     judgedAlerts: (keys) => soon(journal.judgedAlerts(keys)),
     knownAlertKeys: (sinceWall) => soon(journal.knownAlertKeys(sinceWall)),
-    countChecks: (id, dayWall, ran, bad) => soon(journal.countChecks(id, dayWall, ran, bad)),
+    countChecks: (id, hourWall, ran, bad) => soon(journal.countChecks(id, hourWall, ran, bad)),
     checksSince: (wall) => soon(journal.checksSince(wall)),
   };
 }

@@ -1,4 +1,5 @@
 /** Gathers what the daily health post, the handover post and the first-week review tell, and builds them. */
+import type { Incident } from "../core/oncall/incident.ts";
 import type { Guard } from "../core/plan.ts";
 import { firstWeekReview, type ReviewSeries } from "../core/report/first-week-review.ts";
 import { handoverPost } from "../core/report/handover.ts";
@@ -7,6 +8,7 @@ import {
   healthPost,
   type JobTrouble,
   type OnCallFact,
+  type PagedFact,
   type ProbeFact,
   type RestartFact,
   type RolloutFact,
@@ -14,7 +16,7 @@ import {
 } from "../core/report/health-post.ts";
 import { incidentLine } from "../core/report/incident-post.ts";
 import type { Alert } from "../core/report/told.ts";
-import { DAY, MINUTE, SECOND } from "../core/time.ts";
+import { DAY, HOUR, MINUTE, SECOND } from "../core/time.ts";
 import { fireInWords, jobId } from "../core/watch/job-words.ts";
 import type { Probe, TrendQuestion, WatchPlan } from "../core/watch/plan.ts";
 import type { ProbeState } from "../core/watch/probe.ts";
@@ -28,11 +30,15 @@ import type { SubjectJournal } from "./watch-ports.ts";
 const SOURCE_DEADLINE_MS = 30 * SECOND;
 const REVIEW_DEADLINE_MS = 2 * MINUTE;
 const MOST_EVENTS = 5_000;
+/** By then what was counted is in the journal, though nobody asks for it. */
+const COUNTED_WITHIN_MS = MINUTE;
 
 export interface PostSources {
   readonly clock: Clock;
   readonly journal: SubjectJournal;
   readonly log: Log;
+  /** Puts the checks counted so far into the journal. Without it, an hour that has only just ended is left to the next post. */
+  flushChecks?(): Promise<void>;
   askTrend(plan: WatchPlan, question: TrendQuestion): Promise<TrendWord>;
   /** Live rollouts, each with its next forward step. */
   rollouts(): Promise<readonly RolloutFact[]>;
@@ -71,12 +77,16 @@ async function healthFacts(
 ): Promise<HealthFacts> {
   const { journal } = sources;
   const learn = learning(sources);
-  const [probes, trends, checks, restarts, rollouts, locks, onCall] = await Promise.all([
+  // What it takes is put into the journal before it is read; what it does not take is missing there as well.
+  await learn("newest checks", async () => sources.flushChecks?.());
+  const [probes, trends, checks, restarts, rollouts, open, paged, locks, onCall] = await Promise.all([
     probeFacts(sources, plan, wall, jobs),
     Promise.all(plan.trends.map((question) => trendFact(sources, plan, question, jobs))),
-    learn("checks", () => checksOf(journal, plan, wall, jobs)),
+    learn("checks", () => checksOf(sources, plan, wall, jobs)),
     learn("restarts", () => restartFacts(journal, plan, wall)),
     learn("rollouts", () => sources.rollouts()),
+    learn("open pages", () => openPages(journal)),
+    learn("pages", () => pagedOf(journal, plan, wall)),
     learn("locks", () => sources.locks()),
     learn("on-call", () => sources.onCall(plan)),
   ]);
@@ -91,6 +101,10 @@ async function healthFacts(
     missedJobs: missedOf(jobs, wall),
     troubles: jobTroubles(plan, jobs, wall),
     rollouts,
+    incidents: open
+      ?.filter(({ page }) => page.service === plan.service)
+      .map(({ name, phase }) => ({ name, acknowledged: phase === "acknowledged" })),
+    paged,
     locks,
     onCall,
   };
@@ -119,7 +133,7 @@ async function probeFacts(
 ): Promise<readonly ProbeFact[]> {
   const { journal, clock } = sources;
   const learn = learning(sources);
-  const counted = await learn("checks", () => journal.checksSince(yesterday(wall)));
+  const counted = await learn("checks", () => journal.checksSince(countedUpTo(sources, wall) - DAY));
   const isOld = knownSince(jobs, wall) < wall - 10 * MINUTE;
   return Promise.all(
     plan.probes.map(async (probe): Promise<ProbeFact> => {
@@ -128,7 +142,7 @@ async function probeFacts(
       if (read === undefined) return { name: probe.name, state: "unknown", detail: "the journal is away" };
       const ran = counted?.find((one) => one.id === id)?.ran ?? 0;
       if (ran === 0 && counted !== undefined && isOld && isQuiet(read.state))
-        return { name: probe.name, state: "unchecked", detail: "no check ran since yesterday" };
+        return { name: probe.name, state: "unchecked", detail: "no check ran in 24 h" };
       return probeFact(probe, read.state, clock.now().steady, wall);
     }),
   );
@@ -167,6 +181,7 @@ async function trendFact(
       : {
           restart: {
             job: jobId(plan.watch, job.job.name),
+            target: jobId(plan.watch, job.job.action.kind === "restart" ? job.job.action.target : ""),
             ...(job.nextWall === undefined ? {} : { nextWall: job.nextWall }),
           },
         };
@@ -177,9 +192,10 @@ async function trendFact(
     : { name, answer: { kind: "known", ...word }, ...restart };
 }
 
-/** The last whole UTC day, because checks are counted by it. */
-function yesterday(wall: number): number {
-  return Math.floor(wall / DAY) * DAY - DAY;
+/** The end of the last hour that is counted whole. */
+function countedUpTo({ flushChecks }: PostSources, wall: number): number {
+  const known = flushChecks === undefined ? wall - COUNTED_WITHIN_MS : wall;
+  return Math.floor(known / HOUR) * HOUR;
 }
 
 /** Wall ms since when this watch is known; now when none of its jobs has been looked at. */
@@ -188,14 +204,15 @@ function knownSince(jobs: readonly JobStanding[], wall: number): number {
 }
 
 async function checksOf(
-  journal: SubjectJournal,
+  sources: PostSources,
   plan: WatchPlan,
   wall: number,
   jobs: readonly JobStanding[],
 ): Promise<HealthFacts["checks"]> {
-  const from = yesterday(wall);
-  const upTo = from + DAY;
-  const [both, today] = await Promise.all([journal.checksSince(from), journal.checksSince(upTo)]);
+  const { journal } = sources;
+  const upTo = countedUpTo(sources, wall);
+  const from = upTo - DAY;
+  const [both, later] = await Promise.all([journal.checksSince(from), journal.checksSince(upTo)]);
   const lengthMs = Math.max(0, upTo - Math.max(from, knownSince(jobs, wall)));
   let ran = 0;
   let expected = 0;
@@ -203,8 +220,8 @@ async function checksOf(
     const id = jobId(plan.watch, name);
     const of = (counts: typeof both): number => counts.find((one) => one.id === id)?.ran ?? 0;
     const planned = Math.floor(lengthMs / intervalMs);
-    // One more at either end of the day is no check too many.
-    ran += Math.min(of(both) - of(today), planned);
+    // One more at either end of the 24 h is no check too many.
+    ran += Math.min(of(both) - of(later), planned);
     expected += planned;
   }
   return { ran, expected, upTo };
@@ -230,6 +247,23 @@ async function restartFacts(
   });
 }
 
+async function openPages(journal: SubjectJournal): Promise<readonly Incident[]> {
+  const incidents = await journal.openSubjects("incident");
+  return incidents.filter(({ phase }) => phase !== "resolved");
+}
+
+/** Pages of the last 24 h about this service; a drill is none. */
+async function pagedOf(journal: SubjectJournal, plan: WatchPlan, wall: number): Promise<PagedFact> {
+  const events = await journal.subjectEventsSince("incident", wall - DAY, MOST_EVENTS);
+  const pages = events.flatMap(({ recorded: { event } }) =>
+    event.kind === "triggered" && event.page.service === plan.service && event.page.source !== "drill"
+      ? [event.page]
+      : [],
+  );
+  const rollbacks = pages.filter(({ source, tells }) => source === "rollout" && tells?.about === "rollback");
+  return { pages: pages.length, rollbacks: rollbacks.length };
+}
+
 function missedOf(jobs: readonly JobStanding[], wall: number): number {
   return jobs
     .flatMap(({ state }) => state?.troubles ?? [])
@@ -246,7 +280,9 @@ function jobTroubles(plan: WatchPlan, jobs: readonly JobStanding[], wall: number
         (result === "failed" || result === "no_evidence" || result === "missed" || result === "claimed"),
     );
     if (newest === undefined) return [];
-    return [{ job: jobId(plan.watch, job.name), what: fireInWords(newest, job.zone) }];
+    return [
+      { job: jobId(plan.watch, job.name), what: `${fireInWords(newest, job.zone)} (times of ${job.zone})` },
+    ];
   });
 }
 
@@ -256,14 +292,14 @@ async function handover(sources: PostSources, plan: WatchPlan, wall: number): Pr
   const [onCall, rollouts, incidents, probes] = await Promise.all([
     learn("on-call", () => sources.onCall(plan)),
     learn("rollouts", () => sources.rollouts()),
-    learn("open pages", () => journal.openSubjects("incident")),
+    learn("open pages", () => openPages(journal)),
     probeFacts(sources, plan, wall, []),
   ]);
   const now = clock.now();
-  const open = incidents?.filter(({ phase }) => phase !== "resolved").map((one) => incidentLine(one, now));
+  const open = incidents?.map((one) => incidentLine(one, now));
   const troubles = probes
-    .filter(({ state }) => state !== "well")
-    .map(({ name, state, detail }) => `${name} ${state}${detail === undefined ? "" : `: ${detail}`}`);
+    .filter(({ state, muted, circuitOpen }) => state !== "well" || muted === true || circuitOpen === true)
+    .map(troubleInWords);
   return handoverPost({
     watch: plan.watch,
     wall,
@@ -273,6 +309,12 @@ async function handover(sources: PostSources, plan: WatchPlan, wall: number): Pr
     incidents: open,
     troubles,
   });
+}
+
+function troubleInWords({ name, state, detail, muted, circuitOpen }: ProbeFact): string {
+  const about = detail === undefined ? "" : `: ${detail}`;
+  const circuit = circuitOpen === true ? "; restarts are used up" : "";
+  return `${name} ${state}${about}${circuit}${muted === true ? " (muted)" : ""}`;
 }
 
 async function review(sources: PostSources, plan: WatchPlan, wall: number): Promise<Alert> {

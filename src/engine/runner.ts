@@ -52,6 +52,8 @@ export interface RunnerDeps {
   readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
   /** What is known of alerts that concern this plan; without it there are none. */
   readonly alertsOf?: (plan: Plan) => AlertView | undefined;
+  /** What of this plan's service is being restarted, as a clause; without it nothing ever is. */
+  readonly restartingOf?: (plan: Plan) => string | undefined;
   /** Called after every commit, with what it recorded. */
   readonly onCommitted: (runner: Runner, events: readonly Recorded[]) => void;
 }
@@ -100,6 +102,7 @@ export class Runner {
     const fault = this.#reconcile.storeFault();
     const readAt = this.#reconcile.readAt();
     const alerts = this.#deps.alertsOf?.(this.plan);
+    const restarting = this.#deps.restartingOf?.(this.plan);
     return {
       judgements: this.#measure.judgements(),
       readings: this.#reconcile.readings(),
@@ -109,6 +112,7 @@ export class Runner {
       ...(readAt === undefined ? {} : { readAt }),
       ...(fault === undefined ? {} : { storeFault: fault }),
       ...(alerts === undefined ? {} : { alerts }),
+      ...(restarting === undefined ? {} : { restarting }),
     };
   }
 

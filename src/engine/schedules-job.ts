@@ -2,6 +2,7 @@
 import { HOUR } from "../core/time.ts";
 import { evolveJob, type JobEvent, type JobState, type RecordedJob } from "../core/watch/job.ts";
 import { claimsOf, decideJob, type Fires, isOver, jitterOf } from "../core/watch/job-decide.ts";
+import { decidePlan, decideUnplanned, planOf } from "../core/watch/job-plan.ts";
 import { clockBackPost, jobId, missedPost } from "../core/watch/job-words.ts";
 import type { Job, WatchPlan } from "../core/watch/plan.ts";
 import { withDeadline } from "./concurrency.ts";
@@ -22,7 +23,7 @@ const RUN_MOST_MS = HOUR;
 /** A post that was cut short is made again within this time, or within its grace. */
 const REPEAT_WITHIN_MS = HOUR;
 /** Decisions that may be made anew in one turn because somebody else had decided. */
-const MOST_ROUNDS = 5;
+const MOST_ROUNDS = 6;
 
 export interface JobDeskDeps {
   readonly clock: Clock;
@@ -53,6 +54,10 @@ export class JobDesk {
   readonly #deps: JobDeskDeps;
   readonly #turn = createTurns();
   #scheduled: Scheduled | undefined;
+  /** Wall ms since when this process knows it to be planned as it is. */
+  #plannedSince: number;
+  /** Whether it certainly stands in no file. */
+  #isOut = false;
   #state: JobState | undefined;
   #isRead = false;
   /** Revision of a commit whose reply was lost. */
@@ -67,11 +72,17 @@ export class JobDesk {
   constructor(id: string, deps: JobDeskDeps) {
     this.id = id;
     this.#deps = deps;
+    this.#plannedSince = deps.clock.now().wall;
   }
 
-  /** What is planned from now on; undefined when the job stands in no file any more. */
-  set(scheduled: Scheduled | undefined): void {
+  /** What is planned from now on; undefined when nothing is: `isOut` tells whether the job stands in no file, or one cannot be read. */
+  set(scheduled: Scheduled | undefined, isOut = scheduled === undefined): void {
+    const before = this.#scheduled?.job;
+    const job = scheduled?.job;
+    const isSame = before?.cron === job?.cron && before?.zone === job?.zone && before?.until === job?.until;
+    if (!isSame) this.#plannedSince = this.#deps.clock.now().wall;
     this.#scheduled = scheduled;
+    this.#isOut = isOut;
   }
 
   scheduled(): Scheduled | undefined {
@@ -133,7 +144,7 @@ export class JobDesk {
         if (this.#scheduled === undefined) return;
         continue;
       }
-      if (await this.#settle(state)) continue;
+      if ((await this.#settle(state)) || (await this.#replan(state))) continue;
       const scheduled = this.#scheduled;
       if (scheduled === undefined || (await this.#decide(state, scheduled))) return;
     }
@@ -145,9 +156,29 @@ export class JobDesk {
       this.#state = await this.#deps.journal.subject("job", this.id);
       this.#isRead = true;
     }
-    if (this.#state === undefined && this.#scheduled !== undefined)
-      await this.#commit([{ kind: "added", job: this.id, upTo: this.#deps.clock.now().wall }], []);
+    const job = this.#scheduled?.job;
+    if (this.#state === undefined && job !== undefined)
+      await this.#commit([{ kind: "added", job: this.id, upTo: this.#since(), plan: planOf(job) }], []);
     return this.#state;
+  }
+
+  /** Never ahead of the clock, which may have been set back since. */
+  #since(): number {
+    return Math.min(this.#plannedSince, this.#deps.clock.now().wall);
+  }
+
+  /** Journals what has changed in the files; false when nothing has. */
+  async #replan(state: JobState): Promise<boolean> {
+    const job = this.#scheduled?.job;
+    const unplanned = (): readonly JobEvent[] => (this.#isOut ? decideUnplanned(state) : []);
+    const events = job === undefined ? unplanned() : decidePlan(job, state, this.#since());
+    if (events.length === 0) return false;
+    if ((await this.#commit(events, [], claimsOf(state, events))) === "ok")
+      this.#deps.log.info(job === undefined ? "a job stands in no file any more" : "a job has its times", {
+        job: this.id,
+        ...(job === undefined ? {} : planOf(job)),
+      });
+    return true;
   }
 
   /** Journals a result, or what is to become of a run that nobody here began; false when there is neither. */
@@ -316,7 +347,9 @@ export class JobDesk {
     if (state === undefined) return "conflict";
     this.#isRead = false;
     this.#unsure = state.revision;
-    const open = state.running !== undefined || state.queued !== undefined || state.paused !== undefined;
+    const isBusy = state.running !== undefined || state.queued !== undefined || state.paused !== undefined;
+    // One that is planned is listed too, so that a start finds out that it stands in no file any more.
+    const open = isBusy || state.plan !== "none";
     const commit = {
       kind: "job",
       id: this.id,

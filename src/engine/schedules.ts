@@ -31,18 +31,27 @@ export class Schedules {
   #cancelDue: (() => void) | undefined;
   readonly #stuck = new Set<string>();
   #isAdopted = false;
+  /** Whether a job without a plan certainly stands in no file. */
+  #isWhole = false;
   #isAway = false;
 
   constructor(deps: SchedulesDeps) {
     this.#deps = deps;
   }
 
-  /** The jobs of these watches are planned from now on, and no others; a run under way ends all the same. */
-  setWatches(plans: ReadonlyMap<string, WatchPlan>): void {
+  /**
+   * The jobs of these watches are planned from now on, and no others; a run under way ends all the same. A job that is not among them stands in no
+   * file, and comes back as a new one; unless `isWhole` is false, because a file could not be read: then it is as if Belay were away for it.
+   */
+  setWatches(
+    plans: ReadonlyMap<string, WatchPlan>,
+    { isWhole }: { readonly isWhole: boolean } = { isWhole: true },
+  ): void {
+    this.#isWhole = isWhole;
     const planned = new Map<string, Scheduled>();
     for (const plan of plans.values())
       for (const job of plan.jobs) planned.set(jobId(plan.watch, job.name), { plan, job });
-    for (const [id, desk] of this.#desks) if (!planned.has(id)) desk.set(undefined);
+    for (const [id, desk] of this.#desks) if (!planned.has(id)) desk.set(undefined, isWhole);
     for (const [id, scheduled] of planned) this.#deskOf(id).set(scheduled);
     if (this.#ends !== undefined) void this.tick();
   }
@@ -106,11 +115,14 @@ export class Schedules {
     return desk;
   }
 
-  /** Runs of jobs that stand in no file any more are ended too. */
+  /** Jobs that stand in no file any more are looked after too, until their runs have ended. */
   async #adopt(): Promise<void> {
     if (this.#isAdopted) return;
     try {
-      for (const { id } of await this.#deps.journal.openSubjects("job")) this.#deskOf(id);
+      for (const { id } of await this.#deps.journal.openSubjects("job")) {
+        const desk = this.#deskOf(id);
+        if (desk.scheduled() === undefined) desk.set(undefined, this.#isWhole);
+      }
       this.#isAdopted = true;
     } catch (error) {
       this.#tellAway(error);

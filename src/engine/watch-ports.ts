@@ -60,8 +60,8 @@ export interface SubjectJournal {
   judgedAlerts(keys: readonly string[]): Promise<void>;
   /** Keys of firings seen since a wall instant, so that a restart knows them. */
   knownAlertKeys(sinceWall: number): Promise<readonly string[]>;
-  /** Counts the checks of a probe, by watch day, for the daily post: `ran` and `bad` are added to what is there. */
-  countChecks(id: string, dayWall: number, ran: number, bad: number): Promise<void>;
+  /** Counts the checks of a probe, by hour, for the daily post: `ran` and `bad` are added to what is there. */
+  countChecks(id: string, hourWall: number, ran: number, bad: number): Promise<void>;
   checksSince(
     wall: number,
   ): Promise<readonly { readonly id: string; readonly ran: number; readonly bad: number }[]>;

@@ -1,6 +1,7 @@
 /** Going forward step by step: planned times, soaks, percentages, values, baselines, approvals, reviews, forward hours, expectations. */
 import { describe, expect, it } from "vitest";
 import type { Plan } from "../../src/core/plan.ts";
+import { cardOf } from "../../src/core/report/card.ts";
 import { evolve } from "../../src/core/rollout/evolve.ts";
 import { nextForward } from "../../src/core/rollout/forward.ts";
 import { plannedAt, type State } from "../../src/core/rollout/state.ts";
@@ -511,6 +512,56 @@ describe("forward hours", () => {
     walk.pass(12 * HOUR, 10 * SECOND);
     walk.says.set("failures", 0.5);
     walk.until("rollback_off", MINUTE);
+  });
+});
+
+describe("a restart of the service under way", () => {
+  const UNDER_WAY = "bots/ollama is being restarted";
+
+  it("keeps the next step back, which says so to whoever asks, and starts once it is over", () => {
+    const walk = new Walk(planOf()).start();
+    walk.until("stage_enabled");
+    walk.restarting = UNDER_WAY;
+    walk.until("soak_passed");
+    walk.pass(15 * MINUTE);
+    expect(waits(walk)).toBe("restarting");
+    expect(walk.setting("b")).toEqual(OFF);
+    const { plan, state } = walk;
+    expect(cardOf({ plan, state, world: walk.world(), figures: {}, now: walk.now() }).says).toBe(UNDER_WAY);
+    expect(walk.ask({ kind: "advance" })).toMatchObject({
+      kind: "refused",
+      code: "nothing_to_advance",
+      message: `demo cannot advance now: ${UNDER_WAY}.`,
+    });
+    walk.restarting = undefined;
+    walk.pass(5 * SECOND);
+    expect(walk.setting("b")).toEqual(ON);
+  });
+
+  it("keeps a percentage where it is", () => {
+    const walk = new Walk(planOf({ stages: [percents("a", 0, [10, 50])] })).start();
+    walk.until("stage_enabled");
+    walk.restarting = UNDER_WAY;
+    walk.until("soak_passed");
+    walk.pass(5 * MINUTE);
+    expect(waits(walk)).toBe("restarting");
+    expect(walk.setting("a")).toEqual({ kind: "percent", percent: 10 });
+    walk.restarting = undefined;
+    walk.until("stage_started", MINUTE);
+  });
+
+  it("keeps back neither the end of a step that has begun, nor a rollback, nor completion", () => {
+    const walk = new Walk(planOf({ stages: [stage("a", 0)] })).start();
+    expect(walk.state.stages[0]?.status).toBe("enabling");
+    walk.restarting = UNDER_WAY;
+    walk.until("stage_enabled", MINUTE);
+    walk.until("completed");
+    const other = new Walk(planOf()).start();
+    other.until("stage_enabled");
+    other.restarting = UNDER_WAY;
+    other.says.set("failures", 0.5);
+    other.until("rollback_off", 2 * MINUTE);
+    expect(other.setting("a")).toEqual(OFF);
   });
 });
 

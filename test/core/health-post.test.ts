@@ -24,17 +24,19 @@ function facts(change: Partial<HealthFacts> = {}): HealthFacts {
     missedJobs: 0,
     troubles: [],
     rollouts: [],
+    incidents: [],
+    paged: { pages: 0, rollbacks: 0 },
     locks: 0,
     onCall: ON_CALL,
     ...change,
   };
 }
 
-/** A post as a person reads it. */
+/** A post as a reader in Lisbon sees it: `<07:00>` is an instant in the reader's own time. */
 function text({ title, lines, offers }: Alert): readonly string[] {
   const shown = lines.map(
     ({ label, parts }) =>
-      `${label} | ${parts.map((part) => (typeof part === "string" ? part : new Date(part.wall).toISOString().slice(11, 16))).join("")}`,
+      `${label} | ${parts.map((part) => (typeof part === "string" ? part : `<${new Date(part.wall).toISOString().slice(11, 16)}>`)).join("")}`,
   );
   return [title, ...shown, ...offers.map(({ label, command }) => `[${label}] ${command}`)];
 }
@@ -43,7 +45,7 @@ describe("the daily health post", () => {
   it("is one line when all is well", () => {
     expect(text(healthPost(facts()))).toEqual([
       "Health Thu 26 Nov: all 12 fine",
-      "24 h | 1,440 of 1,440 checks ran · no auto-restarts · missed jobs 0 · rollouts 0 live · locks 0 · on-call @ben → @eve 18:00",
+      "24 h | 1,440 of 1,440 checks ran · no auto-restarts · no pages · missed jobs 0 · pages 0 open · rollouts 0 live · locks 0 · on-call @ben → @eve <16:00>",
     ]);
     expect(healthPost(facts()).summary).toBe("Health Thu 26 Nov: all 12 fine (bot-platform).");
   });
@@ -55,7 +57,7 @@ describe("the daily health post", () => {
           {
             name: "parser",
             answer: { kind: "known", asks: true, words: "memory +38 MB/h, limit in 31 h" },
-            restart: { job: "bot-platform/nightly-restart", nextWall: MORNING + 18 * HOUR },
+            restart: { job: "bot-platform/nightly-restart", target: "bots", nextWall: MORNING + 18 * HOUR },
           },
         ],
         checks: { ran: 1_439, expected: 1_440, upTo: MORNING - 7 * HOUR },
@@ -65,13 +67,13 @@ describe("the daily health post", () => {
     );
     expect(text(post)).toEqual([
       "Health Thu 26 Nov: 11 of 12 fine",
-      "parser | memory +38 MB/h, limit in 31 h → restart due 03:00",
-      "24 h | 1,439 of 1,440 checks ran (24 h to 00:00 UTC) · 1 auto-restart (api 02:12, ok after 9 s)",
-      "Now | missed jobs 0 · rollouts 1 live (parser-perf next 14:00) · locks 0 · on-call @ben → @eve 18:00",
+      "parser | memory +38 MB/h, limit in 31 h → restart due <01:00>",
+      "24 h | 1,439 of 1,440 checks ran (24 h to <00:00>) · 1 auto-restart (api <00:12>, ok after 9 s) · no pages",
+      "Now | missed jobs 0 · pages 0 open · rollouts 1 live (parser-perf next <12:00>) · locks 0 · on-call @ben → @eve <16:00>",
       "[Skip] schedule skip-next bot-platform/nightly-restart",
     ]);
     expect(post.summary).toBe(
-      "Health Thu 26 Nov: 11 of 12 fine (bot-platform). parser: memory +38 MB/h, limit in 31 h → restart due 03:00.",
+      "Health Thu 26 Nov: 11 of 12 fine (bot-platform). parser: memory +38 MB/h, limit in 31 h → restart due 03:00 Europe/Helsinki.",
     );
   });
 
@@ -96,6 +98,7 @@ describe("the daily health post", () => {
           },
           { name: "users", state: "unchecked" },
           { name: "web", state: "well", circuitOpen: true },
+          { name: "hook", state: "well", muted: true },
           { name: "api", state: "well" },
         ],
         trends: [{ name: "memory", answer: { kind: "unknown", why: "stale" } }],
@@ -104,16 +107,79 @@ describe("the daily health post", () => {
       }),
     );
     expect(text(post)).toEqual([
-      "Health Thu 26 Nov: 1 of 7 fine",
+      "Health Thu 26 Nov: 1 of 8 fine",
       "ollama | FAILING for 3 h: refused; restarts are used up, a person must look",
       "db | flapping: 4 changes",
       "pool | unknown, nobody can tell for 1 h: Prometheus is away (muted)",
       "users | not checked",
       "web | well; restarts are used up, a person must look",
+      "hook | well (muted)",
       "memory | no evidence: stale",
       "bot-platform/drill | Wed 25 Nov 14:00 FAILED: no pager",
-      "24 h | 1,440 of 1,440 checks ran · no auto-restarts",
-      "Now | missed jobs 2 · rollouts 0 live · locks 0 · on-call @ben → @eve 18:00",
+      "24 h | 1,440 of 1,440 checks ran · no auto-restarts · no pages",
+      "Now | missed jobs 2 · pages 0 open · rollouts 0 live · locks 0 · on-call @ben → @eve <16:00>",
+    ]);
+  });
+
+  it("is not fine in trouble: open pages and rollouts that do not go forward come first", () => {
+    const post = healthPost(
+      facts({
+        rollouts: [
+          { name: "parser", stands: "soaking, cache soaks", nextWall: MORNING + 5 * HOUR },
+          { name: "bots", stands: "rolled back, held, rolled back and locked (Belay)", trouble: "HELD" },
+        ],
+        incidents: [
+          { name: "i-2W2", acknowledged: false },
+          { name: "i-7Q2", acknowledged: true },
+          { name: "i-KQH", acknowledged: false },
+        ],
+        paged: { pages: 3, rollbacks: 1 },
+      }),
+    );
+    expect(text(post)).toEqual([
+      "Health Thu 26 Nov: 12 of 12 fine, but 3 pages open, bots HELD",
+      "Pages | 3 open, 2 not acknowledged (i-2W2, i-KQH)",
+      "bots | rolled back, held, rolled back and locked (Belay)",
+      "24 h | 1,440 of 1,440 checks ran · no auto-restarts · 3 pages (1 for a rollback)",
+      "Now | missed jobs 0 · pages 3 open · rollouts 2 live (bots HELD, parser next <12:00>) · locks 0 · on-call @ben → @eve <16:00>",
+    ]);
+    expect(post.summary).toBe(
+      "Health Thu 26 Nov: 12 of 12 fine, but 3 pages open, bots HELD (bot-platform). Pages: 3 open, 2 not acknowledged (i-2W2, i-KQH); bots: rolled back, held, rolled back and locked (Belay).",
+    );
+  });
+
+  it("says that open pages are acknowledged, and counts several rollouts in its title", () => {
+    const held = { stands: "held, held (@ana): lunch", trouble: "HELD" };
+    const post = healthPost(
+      facts({
+        probes: [],
+        trends: [],
+        rollouts: [
+          { name: "bots", ...held },
+          { name: "parser", ...held },
+        ],
+        incidents: [{ name: "i-7Q2", acknowledged: true }],
+      }),
+    );
+    expect(text(post).slice(0, 2)).toEqual([
+      "Health Thu 26 Nov: nothing is watched, but 1 page open, 2 rollouts held or going back",
+      "Pages | 1 open, all acknowledged",
+    ]);
+  });
+
+  it("names the restart by hand where a planned one has no evidence, and the zone of a day far ahead", () => {
+    const restart = { job: "bots/nightly", target: "parser", nextWall: MORNING + 3 * DAY };
+    const post = healthPost(
+      facts({
+        trends: [
+          { name: "memory", answer: { kind: "unknown", why: "stale" }, restart },
+          { name: "heap", answer: { kind: "known", asks: true, words: "+1 MB/h" }, restart },
+        ],
+      }),
+    );
+    expect(text(post).slice(1, 3)).toEqual([
+      "memory | no evidence: stale; without evidence bots/nightly does not restart, /belay health restart parser does",
+      "heap | +1 MB/h → restart due Sun 29 Nov 09:00 Europe/Helsinki",
     ]);
   });
 
@@ -124,12 +190,14 @@ describe("the daily health post", () => {
         restarts: undefined,
         missedJobs: undefined,
         rollouts: undefined,
+        incidents: undefined,
+        paged: undefined,
         locks: undefined,
         onCall: undefined,
       }),
     );
     expect(text(post)[1]).toBe(
-      "24 h | checks not counted yet · auto-restarts unknown · missed jobs unknown · rollouts unknown · locks unknown · on-call unknown",
+      "24 h | checks not counted yet · auto-restarts unknown · pages unknown · missed jobs unknown · pages unknown · rollouts unknown · locks unknown · on-call unknown",
     );
     expect(healthPost(facts({ probes: [], trends: [] })).title).toBe("Health Thu 26 Nov: nothing is watched");
   });
@@ -141,10 +209,10 @@ describe("the daily health post", () => {
     }));
     const restarts = Array.from({ length: 30 }, (_, index) => ({ probe: `p${index}`, wall: MORNING }));
     const lines = text(healthPost(facts({ probes, restarts })));
-    expect(lines).toHaveLength(16);
-    expect(lines[13]).toBe("More | 48 more; /belay health shows all");
-    expect(lines[14]).toContain("30 auto-restarts (p0 09:00, not recovered; ");
-    expect(lines[14]).toContain(" and 25 more)");
+    expect(lines).toHaveLength(12);
+    expect(lines[9]).toBe("More | 52 more: 52 probes (/belay health)");
+    expect(lines[10]).toContain("30 auto-restarts (p0 <07:00>, not recovered; ");
+    expect(lines[10]).toContain(" and 25 more)");
   });
 });
 
@@ -168,21 +236,21 @@ describe("the handover post", () => {
       troubles: ["ollama failing: refused"],
     });
     expect(text(post)).toEqual([
-      "Handover bot-platform 18:00: on-call @ben → @eve 18:00",
-      "bots | response-cache soaking, next step streaming 17:00",
+      "Handover bot-platform 18:00 Europe/Helsinki: on-call @ben → @eve 18:00",
+      "bots | response-cache soaking, next step streaming <17:00>",
       "ingestion | held by @ana, no forward step planned",
       "Open pages | i-7Q2  P1  bots: pool at 91 %",
       "Not well | ollama failing: refused",
     ]);
     expect(post.summary).toBe(
-      "Handover bot-platform 18:00: on-call @ben → @eve 18:00; rollouts 2 live, open pages 1.",
+      "Handover bot-platform 18:00 Europe/Helsinki: on-call @ben → @eve 18:00; rollouts 2 live, open pages 1.",
     );
   });
 
   it("is short when there is nothing, and says what is unknown", () => {
     const nothing = { watch: "bots", wall: MORNING, zone: ZONE, onCall: undefined, troubles: [] };
     expect(text(handoverPost({ ...nothing, rollouts: [], incidents: [] }))).toEqual([
-      "Handover bots 09:00: on-call unknown",
+      "Handover bots 09:00 Europe/Helsinki: on-call unknown",
       "Rollouts | none live",
       "Open pages | none",
     ]);
@@ -231,8 +299,8 @@ describe("the first-week review", () => {
   it("names the figures that are too many, and says when there are none", () => {
     const many = Array.from({ length: 14 }, (_, index) => ({ ...memory, name: `m${index}` }));
     const lines = text(firstWeekReview({ watch: "bots", wall: MORNING, zone: ZONE, series: many }));
-    expect(lines).toHaveLength(14);
-    expect(lines[13]).toBe("Not shown | m12, m13");
+    expect(lines).toHaveLength(12);
+    expect(lines[11]).toBe("Not shown | 4 more figures: m10, m11, m12, m13");
     expect(text(firstWeekReview({ watch: "bots", wall: MORNING, zone: ZONE, series: [] }))[1]).toBe(
       "Nothing | the flags file has no guard to review",
     );

@@ -13,6 +13,7 @@ import {
   startOfDay,
 } from "../../src/core/watch/job-clock.ts";
 import { claimsOf, decideJob, type Fires, jitterOf } from "../../src/core/watch/job-decide.ts";
+import { decidePlan, decideUnplanned, planOf } from "../../src/core/watch/job-plan.ts";
 import type { Blackout, Job } from "../../src/core/watch/plan.ts";
 import { aJob } from "../support/jobs.ts";
 
@@ -344,6 +345,68 @@ describe("the state of a job", () => {
           expect(claimed.has(instant)).toBe(true);
       }),
     );
+  });
+});
+
+describe("what plans a job", () => {
+  const NIGHTLY = { times: "0 3 * * * Europe/Helsinki" } as const;
+  const known = (plan: JobState["plan"]): JobState => {
+    const { plan: _, ...state } = stateAfter(fired(T, "on_time"));
+    return plan === undefined ? state : { ...state, plan };
+  };
+
+  it.each([
+    ["its times", NIGHTLY, { cron: "30 9 * * *" }, T + HOUR],
+    ["its zone", NIGHTLY, { zone: "UTC" }, T + HOUR],
+    ["a last day that had come", { ...NIGHTLY, until: T }, { until: T + DAY }, T + HOUR],
+    ["a last day that had come, and is none now", { ...NIGHTLY, until: T }, {}, T + HOUR],
+    ["being out of the files", "none", {}, T + HOUR],
+    ["a last day that had not come", { ...NIGHTLY, until: T + DAY }, { until: T + 2 * DAY }, T],
+    ["having no last day", NIGHTLY, { until: T + 2 * DAY }, T],
+    ["nothing that is remembered", undefined, {}, T],
+  ] as const)("is journaled when %s changes, and claims go on from there", (_, plan, change, upTo) => {
+    const state = known(plan);
+    const job = aJob(change);
+    const events = decidePlan(job, state, T + HOUR);
+    expect(events).toEqual([{ kind: "planned", plan: planOf(job), upTo }]);
+    const after = stateAfter(fired(T, "on_time"), ...events);
+    expect(after.claimedUpTo).toBe(upTo);
+    expect(decidePlan(job, after, T + 2 * HOUR)).toEqual([]);
+  });
+
+  it("is not what it does, nor when it may run", () => {
+    const change: Partial<Job> = {
+      action: { kind: "drill" },
+      missed: "report",
+      graceMs: 1,
+      overlap: "queue",
+      jitterMs: 1,
+    };
+    expect(decidePlan(aJob(change), known(NIGHTLY), T + HOUR)).toEqual([]);
+  });
+
+  it("leaves no skip of a fire that is over with the times it was of", () => {
+    const skipped = (instant: number, upTo: number): JobState =>
+      stateAfter({ kind: "skip_next", instant, by: ANA }, { kind: "planned", plan: NIGHTLY, upTo });
+    expect(skipped(T, T).skip).toBeUndefined();
+    expect(skipped(T + 1, T).skip).toBeDefined();
+  });
+
+  it("never takes claims back", () => {
+    expect(decidePlan(aJob({ cron: "30 9 * * *" }), known(NIGHTLY), T - HOUR)).toEqual([
+      expect.objectContaining({ upTo: T }),
+    ]);
+  });
+
+  it("is forgotten once when it stands in no file, and what waited has ended", () => {
+    const state = stateAfter(fired(T, "on_time"), { kind: "queued", instant: T + MINUTE });
+    const events = decideUnplanned(state);
+    expect(claimsOf(state, events)).toEqual([]);
+    const after = stateAfter(fired(T, "on_time"), { kind: "queued", instant: T + MINUTE }, ...events);
+    expect(after.queued).toBeUndefined();
+    expect(after.plan).toBe("none");
+    expect(after.troubles.map(({ result }) => result)).toEqual(["expired"]);
+    expect(decideUnplanned(after)).toEqual([]);
   });
 });
 

@@ -48,6 +48,8 @@ export class Walk {
   view: "follows" | "silent" | "stuck" = "follows";
   /** What is known of alerts; undefined: nobody listens for any. */
   alerts: AlertView | undefined;
+  /** What of the service is being restarted. */
+  restarting: string | undefined;
   steady = 1_000 * MINUTE;
   wall = MONDAY;
   #state: State | undefined;
@@ -85,6 +87,7 @@ export class Walk {
       ...(this.#readAt === undefined ? {} : { readAt: this.#readAt }),
       ...(this.shop.reads ? {} : { storeFault: "connection refused" }),
       ...(this.alerts === undefined ? {} : { alerts: this.alerts }),
+      ...(this.restarting === undefined ? {} : { restarting: this.restarting }),
     };
   }
 

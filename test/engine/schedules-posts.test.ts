@@ -2,12 +2,16 @@
 import { describe, expect, it } from "vitest";
 import { BELAY } from "../../src/core/event.ts";
 import type { Answer } from "../../src/core/measurement.ts";
+import { evolveIncident, type Incident, type IncidentEvent } from "../../src/core/oncall/incident.ts";
+import type { PageRequest } from "../../src/core/oncall/page.ts";
 import type { Guard } from "../../src/core/plan.ts";
 import type { Alert } from "../../src/core/report/told.ts";
 import { DAY, HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 import type { JobState } from "../../src/core/watch/job.ts";
+import { formatTime } from "../../src/core/watch/job-clock.ts";
 import type { Probe } from "../../src/core/watch/plan.ts";
 import { evolveProbe, newProbe, type ProbeEvent, type ProbeState } from "../../src/core/watch/probe.ts";
+import { CheckCounts } from "../../src/engine/health-counts.ts";
 import type { Metrics, RangeAnswer } from "../../src/engine/ports.ts";
 import { buildPost, type PostSources } from "../../src/engine/posts.ts";
 import type { JobStanding } from "../../src/engine/schedules-run.ts";
@@ -17,7 +21,6 @@ import { createSubjectMemory, type SubjectMemory } from "../support/subject-memo
 
 /** Thursday, 09:00 in Helsinki. */
 const MORNING = Date.UTC(2026, 10, 26, 7);
-const TODAY = Date.UTC(2026, 10, 26);
 const TREND = {
   name: "memory",
   query: "m",
@@ -26,6 +29,8 @@ const TREND = {
   unit: "bytes",
   horizonMs: HOUR,
 } as const;
+
+const NOTHING = (): undefined => undefined;
 
 function aProbe(name: string): Probe {
   return {
@@ -96,12 +101,11 @@ function metrics(range: (promql: string, from: number, to: number, step: number)
   };
 }
 
-/** Counts a whole day's checks of both probes. */
-async function countChecks(memory: SubjectMemory, ran = 1_440): Promise<void> {
-  for (const probe of ["api", "db"]) {
-    await memory.countChecks(`bots/${probe}`, TODAY - DAY, ran, 0);
-    await memory.countChecks(`bots/${probe}`, TODAY, 420, 0);
-  }
+/** Counts both probes' checks of the hours before an instant, hour by hour; `ran` in the oldest of the 24 that a post looks at. */
+async function countChecks(memory: SubjectMemory, ran = 60, upTo = MORNING): Promise<void> {
+  for (let hour = 30; hour > 0; hour--)
+    for (const probe of ["api", "db"])
+      await memory.countChecks(`bots/${probe}`, upTo - hour * HOUR, hour === 24 ? ran : 60, 0);
 }
 
 async function putProbe(
@@ -130,12 +134,52 @@ async function putProbe(
   });
 }
 
+/** A page about a service, as its own desk commits it. */
+async function putPage(
+  memory: SubjectMemory,
+  name: string,
+  wall: number,
+  about: Partial<PageRequest> = {},
+  ...later: readonly IncidentEvent[]
+): Promise<void> {
+  const page: PageRequest = {
+    key: name,
+    severity: "P1",
+    summary: "pool at 91 %",
+    service: "bots",
+    environment: "production",
+    source: "probe",
+    wall,
+    ...about,
+  };
+  const events = [{ kind: "triggered", name, page } as const, ...later].map((event, index) => ({
+    seq: index + 1,
+    at: wall - MORNING,
+    wall,
+    event,
+  }));
+  let state: Incident | undefined;
+  for (const one of events) state = evolveIncident(state, one);
+  if (state === undefined) throw new Error("a page has an event");
+  const open = state.phase !== "resolved";
+  await memory.commitSubject({
+    kind: "incident",
+    id: name,
+    expected: 0,
+    events,
+    state,
+    open,
+    outbox: [],
+    intakes: [],
+  });
+}
+
 function text({ title, lines }: Alert): readonly string[] {
   return [
     title,
     ...lines.map(
       ({ label, parts }) =>
-        `${label} | ${parts.map((part) => (typeof part === "string" ? part : "TIME")).join("")}`,
+        `${label} | ${parts.map((part) => (typeof part === "string" ? part : `<${formatTime(part.wall, "Europe/Helsinki")}>`)).join("")}`,
     ),
   ];
 }
@@ -143,10 +187,10 @@ function text({ title, lines }: Alert): readonly string[] {
 describe("the daily health post", () => {
   it("is one line when all is well", async () => {
     const { memory, sources } = ground();
-    await countChecks(memory);
+    await countChecks(memory, 60, MORNING - HOUR);
     expect(text(await buildPost(sources, PLAN, "health", MORNING, [standing()]))).toEqual([
       "Health Thu 26 Nov: all 3 fine",
-      "24 h | 2,880 of 2,880 checks ran (24 h to 00:00 UTC) · no auto-restarts · missed jobs 0 · rollouts 1 live (bots next 14:00) · locks 1 · on-call @ben → @eve 18:00",
+      "24 h | 2,880 of 2,880 checks ran (24 h to <08:00>) · no auto-restarts · no pages · missed jobs 0 · pages 0 open · rollouts 1 live (bots next <14:00>) · locks 1 · on-call @ben → @eve <18:00>",
     ]);
   });
 
@@ -154,7 +198,7 @@ describe("the daily health post", () => {
     const { memory, sources } = ground({
       askTrend: async () => ({ asks: true, words: "+38 MB/h, limit in 31 h" }),
     });
-    await countChecks(memory, 1_439);
+    await countChecks(memory, 59, MORNING - HOUR);
     const started = {
       kind: "restart_started",
       target: "api",
@@ -191,32 +235,85 @@ describe("the daily health post", () => {
     expect(text(await buildPost(sources, PLAN, "health", MORNING, [standing({ troubles })]))).toEqual([
       "Health Thu 26 Nov: 1 of 3 fine",
       "db | FAILING for 1 h: timed out",
-      "memory | +38 MB/h, limit in 31 h → restart due 03:00",
-      "bots/nightly | 2 fires up to Thu 26 Nov 03:00 missed: 2 h late",
-      "24 h | 2,878 of 2,880 checks ran (24 h to 00:00 UTC) · 1 auto-restart (api 02:00, ok after 9 s)",
-      "Now | missed jobs 2 · rollouts 1 live (bots next 14:00) · locks 1 · on-call @ben → @eve 18:00",
+      "memory | +38 MB/h, limit in 31 h → restart due <03:00>",
+      "bots/nightly | 2 fires up to Thu 26 Nov 03:00 missed: 2 h late (times of Europe/Helsinki)",
+      "24 h | 2,878 of 2,880 checks ran (24 h to <08:00>) · 1 auto-restart (api <02:00>, ok after 9 s) · no pages",
+      "Now | missed jobs 2 · pages 0 open · rollouts 1 live (bots next <14:00>) · locks 1 · on-call @ben → @eve <18:00>",
     ]);
+  });
+
+  it("tells of this service's open pages, of those of the last day, and of a rollout that is held", async () => {
+    const { memory, sources } = ground({
+      rollouts: async () => [{ name: "bots", stands: "held, blind: no data", trouble: "HELD, BLIND" }],
+    });
+    await countChecks(memory);
+    const ben = { kind: "person", id: "U2", name: "ben", via: "slack" } as const;
+    const word = { by: ben, through: "slack", occurredAt: MORNING - HOUR } as const;
+    const rollback = { source: "rollout", run: "bots-1", tells: { about: "rollback", seq: 9 } } as const;
+    await putPage(memory, "i-OLD", MORNING - 2 * DAY, {}, { kind: "acknowledged", ...word });
+    await putPage(memory, "i-2W2", MORNING - 9 * HOUR, rollback);
+    await putPage(memory, "i-END", MORNING - 8 * HOUR, {}, { kind: "resolved", ...word });
+    await putPage(memory, "i-DRL", MORNING - 7 * HOUR, { source: "drill" }, { kind: "resolved", ...word });
+    await putPage(memory, "i-FAR", MORNING - 6 * HOUR, { service: "shop" });
+    await putPage(memory, "i-KQH", MORNING - 5 * HOUR);
+    expect(text(await buildPost(sources, PLAN, "health", MORNING, [standing()]))).toEqual([
+      "Health Thu 26 Nov: 3 of 3 fine, but 3 pages open, bots HELD, BLIND",
+      "Pages | 3 open, 2 not acknowledged (i-2W2, i-KQH)",
+      "bots | held, blind: no data",
+      "24 h | 2,880 of 2,880 checks ran (24 h to <08:00>) · no auto-restarts · 3 pages (1 for a rollback)",
+      "Now | missed jobs 0 · pages 3 open · rollouts 1 live (bots HELD, BLIND) · locks 1 · on-call @ben → @eve <18:00>",
+    ]);
+  });
+
+  it("names a muted probe as muted, in the handover too", async () => {
+    const { memory, sources } = ground();
+    await countChecks(memory);
+    const ana = { kind: "person", id: "U", name: "ana", via: "slack" } as const;
+    await putProbe(memory, "db", [MORNING - HOUR, { kind: "muted", until: DAY, by: ana }]);
+    const post = text(await buildPost(sources, PLAN, "health", MORNING, [standing()]));
+    expect(post.slice(0, 2)).toEqual(["Health Thu 26 Nov: 2 of 3 fine", "db | well (muted)"]);
+    const handover = text(await buildPost(sources, PLAN, "handover", MORNING, []));
+    expect(handover.at(-1)).toBe("Not well | db well (muted)");
   });
 
   it("does not call a probe well that was never checked", async () => {
     const { memory, sources } = ground();
-    await memory.countChecks("bots/api", TODAY, 420, 0);
+    await memory.countChecks("bots/api", MORNING - 7 * HOUR, 420, 0);
+    await memory.countChecks("bots/db", MORNING - 2 * DAY, 420, 0);
     const post = text(await buildPost(sources, PLAN, "health", MORNING, [standing()]));
     expect(post.slice(0, 2)).toEqual([
       "Health Thu 26 Nov: 2 of 3 fine",
-      "db | not checked: no check ran since yesterday",
+      "db | not checked: no check ran in 24 h",
     ]);
   });
 
   it("expects no checks from before the watch was known", async () => {
     const { memory, sources } = ground();
-    await countChecks(memory, 60);
-    const post = text(await buildPost(sources, PLAN, "health", MORNING, [standing({ since: TODAY - HOUR })]));
-    expect(post[1]).toContain("120 of 120 checks ran");
+    await countChecks(memory, 60, MORNING - HOUR);
+    const post = text(
+      await buildPost(sources, PLAN, "health", MORNING, [standing({ since: MORNING - 3 * HOUR })]),
+    );
+    expect(post[1]).toContain("240 of 240 checks ran");
     const first = text(
       await buildPost(sources, PLAN, "health", MORNING, [standing({ since: MORNING - HOUR })]),
     );
     expect(first[1]).toContain("checks not counted yet");
+  });
+
+  it("counts the last 24 hours to the hour, with what was counted up to now", async () => {
+    const memory = createSubjectMemory();
+    const counts = new CheckCounts(memory, { info: NOTHING, warn: NOTHING, error: NOTHING });
+    const { sources } = ground({ journal: memory, flushChecks: () => counts.flush() });
+    const from = MORNING - DAY;
+    for (let wall = from - 2 * HOUR; wall < MORNING; wall += MINUTE)
+      // Nothing ran in the first ten minutes of the 24 hours; and what ran before and after them is of other days.
+      for (const probe of PLAN.probes)
+        if (wall < from || wall >= from + 10 * MINUTE) counts.add(`bots/${probe.name}`, wall, false);
+    const about = async (wall: number): Promise<string> =>
+      (text(await buildPost(sources, PLAN, "health", wall, [standing()]))[1] ?? "").split(" · ")[0] ?? "";
+    expect(await about(MORNING)).toBe("24 h | 2,860 of 2,880 checks ran");
+    expect(await about(MORNING + 59 * MINUTE)).toBe("24 h | 2,860 of 2,880 checks ran (24 h to <09:00>)");
+    expect(await about(MORNING + HOUR)).toBe("24 h | 2,760 of 2,880 checks ran");
   });
 
   it("goes out with gaps when sources reject or hang", async () => {
@@ -234,11 +331,21 @@ describe("the daily health post", () => {
       "api | unknown, nobody can tell: the journal is away",
       "db | unknown, nobody can tell: the journal is away",
       "memory | no evidence: no answer",
-      "24 h | checks not counted yet · auto-restarts unknown",
-      "Now | missed jobs 0 · rollouts unknown · locks unknown · on-call unknown",
+      "24 h | checks not counted yet · auto-restarts unknown · pages unknown",
+      "Now | missed jobs 0 · pages unknown · rollouts unknown · locks unknown · on-call unknown",
     ]);
     expect(new Set(warned)).toEqual(
-      new Set(["checks", "probes", "memory", "restarts", "rollouts", "locks", "on-call"]),
+      new Set([
+        "checks",
+        "probes",
+        "memory",
+        "restarts",
+        "rollouts",
+        "open pages",
+        "pages",
+        "locks",
+        "on-call",
+      ]),
     );
   });
 });
@@ -248,8 +355,8 @@ describe("the handover post", () => {
     const { memory, sources } = ground();
     await putProbe(memory, "db", [MORNING - HOUR, { kind: "failing", since: -HOUR, detail: "timed out" }]);
     expect(text(await buildPost(sources, PLAN, "handover", MORNING + 9 * HOUR, []))).toEqual([
-      "Handover bots 18:00: on-call @ben → @eve 18:00",
-      "bots | canary soaking, next step TIME",
+      "Handover bots 18:00 Europe/Helsinki: on-call @ben → @eve 18:00",
+      "bots | canary soaking, next step <14:00>",
       "Open pages | none",
       "Not well | db failing: timed out",
     ]);

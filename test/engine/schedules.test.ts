@@ -262,7 +262,7 @@ describe("a crash", () => {
     world.plan = { ...world.plan, jobs: [] };
     await world.start();
     await atRest();
-    expect(await world.kinds()).toEqual(["added", "fired", "finished"]);
+    expect(await world.kinds()).toEqual(["added", "fired", "finished", "unplanned"]);
     expect(await world.memory.openSubjects("job")).toEqual([]);
   });
 

@@ -31,6 +31,8 @@ export const GONE = new OutsideFault("journal: gone", { recoverable: true });
 export class DurableEngine {
   /** Decides about each call of the journal by its name, such as `journal.commit`. */
   fate: (call: string) => Fate = () => "works";
+  /** What of the service is being restarted. */
+  restarting: string | undefined;
   /** Runs just before a commit takes effect. */
   beforeCommit: (() => Promise<void>) | undefined;
   /** Whether the journal, when it is opened, can keep room for going back. */
@@ -86,6 +88,7 @@ export class DurableEngine {
       plans: () => new Map([[SMALL_PLAN.rollout, SMALL_PLAN]]),
       connect: () => ({ ...world.service, flags }),
       mayOf: () => ({ operator: true, groups: [] }),
+      restartingOf: () => this.restarting,
       defaultChannel: undefined,
       refreshMs: 1_000,
       zone: "UTC",

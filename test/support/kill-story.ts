@@ -207,6 +207,8 @@ class Story {
       () =>
         told("card:", "ROLLED BACK, HELD") &&
         told("alert:", "recovered") &&
+        // The page of the rollback ends with it, and its message says so.
+        told("alert:", "resolved by Belay") &&
         told("note:", "Belay holds (rolled back and locked)"),
       { instead: texts },
     );

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { type Log, OutsideFault } from "../../engine/ports.ts";
+import { keepHeapTight } from "./heap.ts";
 import type { HttpServer } from "./server.ts";
 
 /** A request that is not here by then is given up, ms. */
@@ -36,6 +37,7 @@ export async function startWebhooks(options: WebhooksOptions): Promise<HttpServe
         recoverable: false,
       },
     );
+  keepHeapTight();
   const timeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
   const app = new Hono();
   for (const one of routes) app.route("/", one);

@@ -20,10 +20,10 @@ export interface CheckCount {
   readonly bad: number;
 }
 
-/** `dayWall` is the start of the day, wall ms. */
-export function addChecks(db: Statements, { id, ran, bad }: CheckCount, dayWall: number): void {
-  db.run(ADD, dayWall, id, ran, bad);
-  db.run(PRUNE, dayWall - KEEP_MS, PRUNED_AT_ONCE);
+/** `hourWall` is the start of the hour, wall ms. */
+export function addChecks(db: Statements, { id, ran, bad }: CheckCount, hourWall: number): void {
+  db.run(ADD, hourWall, id, ran, bad);
+  db.run(PRUNE, hourWall - KEEP_MS, PRUNED_AT_ONCE);
 }
 
 /** Sums by probe over the days that began at `wall` or later. */

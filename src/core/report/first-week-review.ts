@@ -1,6 +1,7 @@
 /** The first-week review: how each watched figure went day by day, as a small chart and in words. */
 import { formatQuantity, type Unit } from "../quantity.ts";
 import { formatDay } from "../watch/job-clock.ts";
+import { clip, counted, LINE_ROOM, lineWeight, listed, MOST_LINES, roomBeside } from "./room.ts";
 import { spark } from "./spark.ts";
 import { type Alert, type AlertLine, line } from "./told.ts";
 
@@ -31,42 +32,77 @@ export interface Review {
   readonly series: readonly ReviewSeries[];
 }
 
-/** More figures than these are named only. */
-const MOST_SERIES = 12;
+/** More figures than these are named only, in the line after them. */
+const MOST_SERIES = MOST_LINES - 1;
+/** Most weight of that line, of a trend, and of why there is no data. */
+const NOT_SHOWN_ROOM = 500;
+const TREND_ROOM = 200;
+const WHY_ROOM = 300;
 
 export function firstWeekReview(review: Review): Alert {
   const { watch, wall, zone, series } = review;
   const shown = series.slice(0, MOST_SERIES);
-  const left = series.slice(MOST_SERIES);
   const days = series.reduce((most, one) => Math.max(most, one.days.length), 0);
   const title = `Review of ${watch}: ${days} days to ${formatDay(wall, zone)}`;
+  const { lines, shortened } = linesOf(shown, zone);
+  const left = series.slice(MOST_SERIES).map((one) => one.name);
+  const notShown = [
+    ...(shortened === 0 ? [] : [`by day of ${counted(shortened, "figure")}`]),
+    ...(left.length === 0 ? [] : [`${counted(left.length, "more figure")}: ${listed(left, ", ", NAMES)}`]),
+  ];
+  const beyond = left.length === 0 ? "" : ` And ${counted(left.length, "more figure")}.`;
   return {
     title,
     lines: [
-      ...shown.map((one) => seriesLine(one, zone)),
-      ...(left.length === 0 ? [] : [line("Not shown", left.map((one) => one.name).join(", "))]),
+      ...lines,
+      ...(notShown.length === 0 ? [] : [line("Not shown", notShown.join("; "))]),
       ...(series.length === 0 ? [line("Nothing", "the flags file has no guard to review")] : []),
     ],
     offers: [],
-    summary: `${title}. ${shown.map(inOneSentence).join(" ")}`.trim(),
+    summary: `${title}. ${shown.map(inOneSentence).join(" ")}${beyond}`.trim(),
   };
 }
 
-function seriesLine(series: ReviewSeries, zone: string): AlertLine {
+const NAMES = { room: NOT_SHOWN_ROOM - 100, each: 100 } as const;
+
+/** One line for each figure; those for which there is no room day by day are told without their days. */
+function linesOf(
+  all: readonly ReviewSeries[],
+  zone: string,
+): { readonly lines: readonly AlertLine[]; readonly shortened: number } {
+  const forms = all.map((series) => ({ short: seriesLine(series), full: seriesLine(series, zone) }));
+  let room = roomBeside([]) - NOT_SHOWN_ROOM;
+  for (const { short } of forms) room -= lineWeight(short);
+  let shortened = 0;
+  const lines = forms.map(({ short, full }) => {
+    const more = lineWeight(full) - lineWeight(short);
+    if (more <= room && lineWeight(full) <= LINE_ROOM) {
+      room -= more;
+      return full;
+    }
+    shortened += 1;
+    return short;
+  });
+  return { lines, shortened };
+}
+
+/** Day by day where a zone is given. */
+function seriesLine(series: ReviewSeries, zone?: string): AlertLine {
   const { name, unit, days, trend } = series;
   const whole = wholeOf(series);
-  if (whole === undefined) return line(name, `no data${series.why === undefined ? "" : `: ${series.why}`}`);
+  if (whole === undefined)
+    return line(name, `no data${series.why === undefined ? "" : `: ${clip(series.why, WHY_ROOM)}`}`);
   const show = (value: number): string => formatQuantity(value, unit);
+  const chart = spark(days.map(({ figures }) => figures?.avg));
+  const towards = trend === undefined ? "" : `; trend ${clip(trend, TREND_ROOM)}`;
+  const text = `${chart} ${changeOf(whole, show)}${limitWords(series, show)}${towards}`;
+  if (zone === undefined) return line(name, text);
   const each = days.map(({ wall, figures }) =>
     figures === undefined
       ? `${formatDay(wall, zone)} no data`
       : `${formatDay(wall, zone)} min ${show(figures.min)}, average ${show(figures.avg)}, max ${show(figures.max)}`,
   );
-  const chart = spark(days.map(({ figures }) => figures?.avg));
-  return line(
-    name,
-    `${chart} ${changeOf(whole, show)}${limitWords(series, show)}${trend === undefined ? "" : `; trend ${trend}`}. By day: ${each.join("; ")}`,
-  );
+  return line(name, `${text}. By day: ${each.join("; ")}`);
 }
 
 interface Whole {

@@ -4,16 +4,21 @@ import { isBegun, isLive, pendingBackward, type State } from "../rollout/state.t
 import { cardOf, type Shown } from "./card.ts";
 import type { RolloutFact } from "./health-post.ts";
 
-/** Where it stands, and its next forward step if one is planned. */
+/** Where it stands, and its next forward step if one is planned; one that is held or going back has none, whatever its plan said. */
 export function rolloutFact(shown: Shown): RolloutFact {
   const card = cardOf(shown);
+  const about = { name: card.rollout, stands: `${card.status.toLowerCase()}, ${card.says}` };
+  if (!goesForward(shown.state)) return { ...about, trouble: card.status };
   const next = card.rows.find((row) => row.mark === "next");
   return {
-    name: card.rollout,
-    stands: `${card.status.toLowerCase()}, ${card.says}`,
+    ...about,
     ...(next === undefined ? {} : { nextStep: next.name }),
     ...(next?.wall === undefined ? {} : { nextWall: next.wall }),
   };
+}
+
+function goesForward({ phase, holds }: State): boolean {
+  return phase === "walking" && holds.length === 0;
 }
 
 /** Whether flags of this run are on their way, forward or back: nothing of its service is to be restarted meanwhile. */

@@ -46,6 +46,7 @@ export type WaitCode =
   | "guard"
   | "blind"
   | "flag_store"
+  | "restarting"
   | "ended";
 
 /** The next forward step: its events, what it waits for, or that only fresh evidence is lacking (`ask`). */
@@ -141,6 +142,8 @@ function throughGates(
     const gate = approvalGate(state, step.stage, stage.approval.from, now);
     if (gate !== undefined) return gate;
   }
+  // What is measured now would tell of the restart, and what fails after the step could be either's doing.
+  if (world.restarting !== undefined) return wait("restarting", world.restarting);
   const evidence = freshEvidence(plan, state, world, now, step.stage);
   return evidence ?? { kind: "go", events: [startOf(plan, state, world, now, step)] };
 }

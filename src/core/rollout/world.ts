@@ -24,6 +24,8 @@ export interface World {
   readonly storeFault?: string;
   /** What is known of alerts; undefined where no alert concerns this rollout. */
   readonly alerts?: AlertView;
+  /** What of the service is being restarted now, as a clause; undefined when nothing is. */
+  readonly restarting?: string;
 }
 
 export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {}, refusals: {}, since: 0 };

@@ -10,6 +10,12 @@ export type FiredHow = "on_time" | "late" | "queued" | "asked";
 /** `claimed`: its row was in the journal before it was decided on. */
 export type PassedWhy = "missed" | "overlap" | "blackout" | "skipped" | "paused" | "expired" | "claimed";
 
+/** What plans a job: `times` is its cron expression with its zone, `until` the last wall ms at which it may fire. */
+export interface JobPlan {
+  readonly times: string;
+  readonly until?: number;
+}
+
 /** Fires that are too many to be looked at one by one, in (`first`, `last`] both included. `more`: there were still more than `count`. */
 export interface OlderFires {
   readonly count: number;
@@ -20,7 +26,11 @@ export interface OlderFires {
 
 export type JobEvent =
   /** The job is known from now on: fires up to `upTo` are from before its time. */
-  | { readonly kind: "added"; readonly job: string; readonly upTo: number }
+  | { readonly kind: "added"; readonly job: string; readonly upTo: number; readonly plan?: JobPlan }
+  /** Its file says something else than before, or it is back in one: claiming goes on from `upTo`. */
+  | { readonly kind: "planned"; readonly plan: JobPlan; readonly upTo: number }
+  /** It stands in no file any more. */
+  | { readonly kind: "unplanned" }
   /** Claimed: nothing else runs this fire. */
   | {
       readonly kind: "fired";
@@ -71,6 +81,8 @@ export interface JobState {
   readonly since: number;
   /** Wall ms up to which every planned fire has been claimed. */
   readonly claimedUpTo: number;
+  /** What planned it when it was last looked at; `none`: it stood in no file. Undefined in states from before this was remembered. */
+  readonly plan?: JobPlan | "none";
   /** `since`: steady ms. */
   readonly running?: {
     readonly instant: number;
@@ -106,6 +118,7 @@ export function evolveJob(state: JobState | undefined, recorded: RecordedJob): J
       revision: seq,
       since: wall,
       claimedUpTo: event.upTo,
+      ...(event.plan === undefined ? {} : { plan: event.plan }),
       recent: [],
       troubles: [],
     };
@@ -117,6 +130,10 @@ function changed(state: JobState, { event, at, wall }: RecordedJob): JobState {
   switch (event.kind) {
     case "added":
       return state;
+    case "planned":
+      return claimedTo({ ...state, plan: event.plan }, event.upTo);
+    case "unplanned":
+      return { ...state, plan: "none" };
     case "fired": {
       const { instant, how, by, key } = event;
       const next: JobState = {
@@ -174,9 +191,16 @@ function passedOver(
   return replace(without(claimed, "queued"), entry);
 }
 
-/** Moves on over these instants; a skip that is behind then is over. */
+/** Moves on over these instants. */
 function claim(state: JobState, instants: readonly number[]): JobState {
-  const claimedUpTo = instants.reduce((most, one) => Math.max(most, one), state.claimedUpTo);
+  return claimedTo(
+    state,
+    instants.reduce((most, one) => Math.max(most, one), state.claimedUpTo),
+  );
+}
+
+/** A skip that is behind then is over. */
+function claimedTo(state: JobState, claimedUpTo: number): JobState {
   const next = { ...state, claimedUpTo };
   return state.skip !== undefined && state.skip.instant <= claimedUpTo ? without(next, "skip") : next;
 }

@@ -17,7 +17,7 @@ export type ProbeEvent =
   | { readonly kind: "unknown"; readonly since: number; readonly detail: string }
   /** It can be told again; `unknown` is what was told. */
   | { readonly kind: "known"; readonly unknown: NonNullable<ProbeState["unknown"]> }
-  /** `of`: how many replicas there are; they are restarted in order, from 0. `upBy`: steady ms at which it should be up. */
+  /** `of`: how many replicas there are; they are restarted in order, from 0. `upBy`: steady ms at which it should be up. `key`: of the command that asked for it. */
   | {
       readonly kind: "restart_started";
       readonly target: string;
@@ -26,6 +26,7 @@ export type ProbeEvent =
       readonly planned: boolean;
       readonly by: Actor;
       readonly upBy: number;
+      readonly key?: string;
     }
   | {
       readonly kind: "restart_done";
@@ -62,7 +63,7 @@ export interface EpisodeRestart {
   readonly replica: number;
   readonly of: number;
   readonly by: Actor;
-  readonly result?: "done" | "failed";
+  readonly result?: "done" | "failed" | "unknown";
   readonly tookMs?: number;
   readonly detail?: string;
 }
@@ -79,6 +80,7 @@ export interface Episode {
   /** Newest last, at most 10. */
   readonly restarts: readonly EpisodeRestart[];
   readonly recovered?: { readonly wall: number; readonly tookMs: number; readonly withinMs: number };
+  /** The probe stands in no file any more; without `recovered` it was failing when it was last seen. */
   readonly retired?: true;
 }
 
@@ -118,6 +120,10 @@ export interface ProbeState {
   readonly circuitOpen: boolean;
   /** Steady ms. */
   readonly mutedUntil?: number;
+  /** Who muted it, and until when (wall ms). */
+  readonly mute?: { readonly by: Actor; readonly wall: number };
+  /** The newest restart that a person asked for while it did not fail; `seq` names its message. */
+  readonly asked?: EpisodeRestart & { readonly seq: number };
   /** Nobody can tell how it is. `wall`: Unix ms of the first such check. */
   readonly unknown?: { readonly seq: number; readonly wall: number; readonly detail: string };
   readonly lastAt: number;
@@ -198,19 +204,39 @@ function apply(s: ProbeState, recorded: RecordedProbe): ProbeState {
     case "circuit_closed":
       return { ...s, circuitOpen: false, restarts: event.by.kind === "belay" ? s.restarts : [] };
     case "muted":
-      return { ...s, mutedUntil: event.until };
+      return {
+        ...s,
+        mutedUntil: event.until,
+        mute: { by: event.by, wall: wall + (event.until - at) },
+      };
     case "unmuted":
       return unmuted(s);
     case "retired":
-      return { ...newProbe(s.id, at), pages: s.pages, ...told(s, { retired: true }) };
+      return retired(s, at);
   }
+}
+
+/** Its restarts still count, so that a file taken out and put back is no way around the budget. */
+function retired(s: ProbeState, at: number): ProbeState {
+  const { id, pages, restarts, restartEndedAt } = s;
+  const ended = restartEndedAt === undefined ? {} : { restartEndedAt };
+  const story = (s.episode?.restarts ?? []).map((one) =>
+    one.result === undefined ? { ...one, result: "unknown" as const } : one,
+  );
+  return {
+    ...newProbe(id, at),
+    pages,
+    restarts,
+    ...ended,
+    ...told(s, { retired: true, restarts: story }),
+  };
 }
 
 function known({ unknown: _, ...rest }: ProbeState): ProbeState {
   return rest;
 }
 
-function unmuted({ mutedUntil: _, ...rest }: ProbeState): ProbeState {
+function unmuted({ mutedUntil: _, mute: __, ...rest }: ProbeState): ProbeState {
   return { ...rest, ...(rest.phase === "failing" ? told(rest, { told: true }) : {}) };
 }
 
@@ -244,7 +270,7 @@ function failed(
 
 type RestartEvent = Extract<ProbeEvent, { kind: "restart_started" | "restart_done" | "restart_failed" }>;
 
-function restarted(s: ProbeState, event: RestartEvent, { at, wall }: RecordedProbe): ProbeState {
+function restarted(s: ProbeState, event: RestartEvent, { at, wall, seq }: RecordedProbe): ProbeState {
   const { target, replica, planned } = event;
   if (event.kind === "restart_started") {
     const { upBy, by, of } = event;
@@ -259,7 +285,7 @@ function restarted(s: ProbeState, event: RestartEvent, { at, wall }: RecordedPro
       restartsNow: s.restartsNow + (counts ? 1 : 0),
       ...(s.phase === "failing"
         ? told(s, { restarts: [...(s.episode?.restarts ?? []), one].slice(-MOST_TOLD) })
-        : {}),
+        : asked(s, one, seq, planned)),
     };
   }
   const { restarting: _, upBy, ...rest } = s;
@@ -267,12 +293,19 @@ function restarted(s: ProbeState, event: RestartEvent, { at, wall }: RecordedPro
     event.kind === "restart_done"
       ? ({ result: "done", tookMs: event.tookMs } as const)
       : ({ result: "failed", detail: event.detail } as const);
-  const restarts = (s.episode?.restarts ?? []).map((one) =>
+  const ended = <T extends EpisodeRestart>(one: T): T =>
     one.result === undefined && one.target === target && one.replica === replica
       ? { ...one, ...outcome }
-      : one,
-  );
+      : one;
+  const restarts = (s.episode?.restarts ?? []).map(ended);
+  const byHand = s.asked === undefined ? {} : { asked: ended(s.asked) };
   // Its time to come up goes on after a restart that went well; after one that failed there is nothing to wait for.
   const grace = event.kind === "restart_done" && upBy !== undefined ? { upBy } : {};
-  return { ...rest, ...grace, restartEndedAt: at, ...told(s, { restarts }) };
+  return { ...rest, ...grace, ...byHand, restartEndedAt: at, ...told(s, { restarts }) };
+}
+
+/** A person's restart of something that does not fail; its later replicas belong to the same message. */
+function asked(s: ProbeState, one: EpisodeRestart, seq: number, planned: boolean): Pick<ProbeState, "asked"> {
+  if (planned || one.by.kind === "belay") return {};
+  return { asked: { ...one, seq: one.replica === 0 ? seq : (s.asked?.seq ?? seq) } };
 }

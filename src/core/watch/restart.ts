@@ -73,7 +73,7 @@ export function decideRestart(
 ): ProbeEvent | undefined {
   const { target: found, rolloutStep } = facts;
   if (found === undefined || state.phase !== "failing" || row.bad < probe.fail) return undefined;
-  if (state.mutedUntil !== undefined || state.flapping) return undefined;
+  if (state.mutedUntil !== undefined) return undefined;
   if (found.busy || found.circuitOpen || rolloutStep || at < found.upBy) return undefined;
   const { budget } = plan;
   const { target } = found;
@@ -84,11 +84,33 @@ export function decideRestart(
   return restartStarted(target, 0, { planned: false, by: BELAY }, at);
 }
 
+/** What people may expect of Belay's own restarts while a probe fails. `due`: steady ms, at the soonest; `nth` counts within the budget. */
+export type RestartOutlook =
+  | { readonly kind: "no_target" | "circuit_open" | "muted" | "under_way" | "spent" }
+  | { readonly kind: "due"; readonly nth: number; readonly due: number };
+
+/** Says the same as `decideRestart`, ahead of time; `found` is missing when the probe restarts nothing. */
+export function restartOutlook(
+  { budget }: Pick<WatchPlan, "budget">,
+  state: ProbeState,
+  found: TargetFacts | undefined,
+  at: number,
+): RestartOutlook {
+  if (found === undefined) return { kind: "no_target" };
+  if (found.circuitOpen) return { kind: "circuit_open" };
+  if (state.mutedUntil !== undefined) return { kind: "muted" };
+  if (found.busy) return { kind: "under_way" };
+  const spent = spentOf(found.restarts, budget, at);
+  if (spent >= budget.most) return { kind: "spent" };
+  const clear = found.endedAt === undefined ? at : found.endedAt + backoffAfter(spent);
+  return { kind: "due", nth: spent + 1, due: Math.max(at, clear, found.upBy) };
+}
+
 /** The event that begins the restart of one replica. */
 export function restartStarted(
   target: WatchTarget,
   replica: number,
-  how: Pick<Extract<ProbeEvent, { kind: "restart_started" }>, "planned" | "by">,
+  { planned, by, key }: Pick<Extract<ProbeEvent, { kind: "restart_started" }>, "planned" | "by" | "key">,
   at: number,
 ): ProbeEvent {
   return {
@@ -96,8 +118,9 @@ export function restartStarted(
     target: target.name,
     replica,
     of: target.replicas.length,
-    planned: how.planned,
-    by: how.by,
+    planned,
+    by,
     upBy: at + target.upWithinMs,
+    ...(key === undefined ? {} : { key }),
   };
 }
