@@ -25,6 +25,9 @@ export interface AlertSourcesDeps {
 }
 
 /** One Alertmanager as it has answered so far. Instants are steady ms. */
+/** The least distance between two questions, ms. */
+const LEAST_MS = 1_000;
+
 interface Polled {
   readonly source: AlertSource;
   readonly everyMs: number;
@@ -64,7 +67,10 @@ export class AlertSources {
   /** Asks every source at once; how many there are. */
   askNow(): number {
     this.#askDue();
-    for (const polled of this.#polled.values()) void this.#ask(polled);
+    const { steady } = this.#deps.clock.now();
+    // In a flood of truncated webhooks once a second is as good as after each.
+    for (const polled of this.#polled.values())
+      if (steady - polled.askedAt >= LEAST_MS) void this.#ask(polled);
     return this.#polled.size;
   }
 

@@ -22,6 +22,7 @@ import type { Probe, TrendQuestion, WatchPlan } from "../core/watch/plan.ts";
 import type { ProbeState } from "../core/watch/probe.ts";
 import { withDeadline } from "./concurrency.ts";
 import { type Clock, type Log, type Metrics, messageOfFault } from "./ports.ts";
+import { byHand } from "./schedules-answers.ts";
 import { reviewSeries } from "./schedules-review.ts";
 import type { JobStanding, PostName, TrendWord } from "./schedules-run.ts";
 import type { SubjectJournal } from "./watch-ports.ts";
@@ -174,17 +175,18 @@ async function trendFact(
   jobs: readonly JobStanding[],
 ): Promise<TrendFact> {
   const { name } = question;
-  const job = jobs.find(({ job: { action } }) => action.kind === "restart" && action.onlyIf === name);
-  const restart =
-    job === undefined
-      ? {}
-      : {
-          restart: {
-            job: jobId(plan.watch, job.job.name),
-            target: jobId(plan.watch, job.job.action.kind === "restart" ? job.job.action.target : ""),
-            ...(job.nextWall === undefined ? {} : { nextWall: job.nextWall }),
+  const [restarted] = jobs.flatMap(({ job, nextWall }) =>
+    job.action.kind === "restart" && job.action.onlyIf === name
+      ? [
+          {
+            job: jobId(plan.watch, job.name),
+            target: jobId(plan.watch, job.action.target),
+            ...(nextWall === undefined ? {} : { nextWall }),
           },
-        };
+        ]
+      : [],
+  );
+  const restart = restarted === undefined ? {} : { restart: restarted };
   const word = await learning(sources)(name, () => sources.askTrend(plan, question));
   if (word === undefined) return { name, answer: { kind: "unknown", why: "no answer" }, ...restart };
   return "unknown" in word
@@ -281,7 +283,10 @@ function jobTroubles(plan: WatchPlan, jobs: readonly JobStanding[], wall: number
     );
     if (newest === undefined) return [];
     return [
-      { job: jobId(plan.watch, job.name), what: `${fireInWords(newest, job.zone)} (times of ${job.zone})` },
+      {
+        job: jobId(plan.watch, job.name),
+        what: `${fireInWords(newest, job.zone)} (times of ${job.zone})${byHand(plan.watch, job, newest)}`,
+      },
     ];
   });
 }

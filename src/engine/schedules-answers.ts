@@ -43,7 +43,7 @@ export function jobLines(
   return [
     `${jobId(plan.watch, job.name)}: ${actionInWords(job.action)}${only}, ${job.cron}; next ${next}`,
     ...(stands === "" ? [] : [`  ${stands}`]),
-    ...(last === undefined ? [] : [`  last: ${fireInWords(last, job.zone)}`]),
+    ...(last === undefined ? [] : [`  last: ${fireInWords(last, job.zone)}${byHand(plan.watch, job, last)}`]),
     ...(state !== undefined && state.claimedUpTo > wall + 2 * MINUTE
       ? [`  the clock was set back: fires up to ${formatDayTime(state.claimedUpTo, job.zone)} are claimed`]
       : []),
@@ -75,6 +75,12 @@ export function nextLines(
   });
 }
 
+/** The command that restarts although there is no evidence, which running the job again would only ask for again; else empty. */
+export function byHand(watch: string, { action }: Job, { result }: Pick<RecentFire, "result">): string {
+  if (result !== "no_evidence" || action.kind !== "restart") return "";
+  return `; without evidence: /belay health restart ${watch}/${action.target}`;
+}
+
 /** What was missed or passed over, and what failed, newest first. */
 export function missedLines(
   standings: readonly { readonly watch: string; readonly standing: JobStanding }[],
@@ -83,7 +89,7 @@ export function missedLines(
   const all = standings.flatMap(({ watch, standing: { job, state } }) =>
     (state?.troubles ?? []).map((fire): readonly [RecentFire, string] => [
       fire,
-      `${jobId(watch, job.name)}: ${fireInWords(fire, job.zone)}`,
+      `${jobId(watch, job.name)} (${job.zone}): ${fireInWords(fire, job.zone)}${byHand(watch, job, fire)}`,
     ]),
   );
   return all

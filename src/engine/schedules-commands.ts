@@ -5,6 +5,7 @@ import type { Asker } from "../core/rollout/ask.ts";
 import { blackoutAt } from "../core/watch/blackout.ts";
 import { formatDayTime, formatTime } from "../core/watch/job-clock.ts";
 import { actionInWords, jobId } from "../core/watch/job-words.ts";
+import type { Job } from "../core/watch/plan.ts";
 import { refusalAnswer, said } from "./answers.ts";
 import type { Desk } from "./commands.ts";
 import { type Clock, type CommandAnswer, messageOfFault, OutsideFault } from "./ports.ts";
@@ -128,7 +129,9 @@ function run(
   return found.desk.ask<CommandAnswer>((state, { plan, job }) => {
     if (state.askedBy === key) return told(already(`${name} was begun by this command.`));
     if (state.running !== undefined)
-      return told(already(`${name} is running since ${formatTime(state.running.instant, job.zone)}.`));
+      return told(
+        already(`${name} is running since ${formatTime(state.running.instant, job.zone)} ${job.zone}.`),
+      );
     const blackout = blackoutAt(plan.blackouts, wall());
     if (blackout !== undefined)
       return told(
@@ -137,9 +140,17 @@ function run(
     // Planned fires are at full minutes, so that this one can never take the row of one of them.
     const now = Math.floor(wall());
     const instant = now % 1_000 === 0 ? now + 1 : now;
-    const answer = done(`${name} runs now: ${actionInWords(job.action)}. What it came to is posted.`);
+    const answer = done(
+      `${name} runs now: ${actionInWords(job.action)}${conditionOf(plan.watch, job)}. What it came to is posted.`,
+    );
     return { events: [{ kind: "fired", instant, how: "asked", by: actor, key }], fires: [instant], answer };
   });
+}
+
+/** What it asks first, and the command that asks nothing: who needs a restart at night is not sent in a circle. */
+function conditionOf(watch: string, { action }: Job): string {
+  if (action.kind !== "restart" || action.onlyIf === undefined) return "";
+  return ` if ${action.onlyIf} asks for it; without evidence it does not, \`/belay health restart ${watch}/${action.target}\` does in any case`;
 }
 
 function skipNext(
@@ -152,7 +163,9 @@ function skipNext(
   return found.desk.ask<CommandAnswer>((state, { job }) => {
     if (state.skip !== undefined)
       return told(
-        already(`${name} at ${formatDayTime(state.skip.instant, job.zone)} is skipped by ${state.skip.by}.`),
+        already(
+          `${name} at ${formatDayTime(state.skip.instant, job.zone)} ${job.zone} is skipped by ${state.skip.by}.`,
+        ),
       );
     // One whose jitter still runs has not begun, so it can be skipped too.
     const after = Math.max(state.claimedUpTo, wall() - job.jitterMs);

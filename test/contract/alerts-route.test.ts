@@ -301,6 +301,10 @@ describe("an alert webhook that is none", () => {
 
   it.each([
     ["64 labels", labels(64, KIB - 1)],
+    [
+      "an alert beside somebody else's with a label that is too long",
+      payload({ alerts: [alertBody({ labels: { odd: "x".repeat(KIB + 1) } }), alertBody({})] }),
+    ],
     ["an object nested nearly too deep", deep(18, '{"a":')],
   ])("is taken at the limit: %s", async (_, body) => {
     const door = await start();

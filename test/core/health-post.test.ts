@@ -168,7 +168,7 @@ describe("the daily health post", () => {
   });
 
   it("names the restart by hand where a planned one has no evidence, and the zone of a day far ahead", () => {
-    const restart = { job: "bots/nightly", target: "parser", nextWall: MORNING + 3 * DAY };
+    const restart = { job: "bots/nightly", target: "bots/parser", nextWall: MORNING + 3 * DAY };
     const post = healthPost(
       facts({
         trends: [
@@ -178,7 +178,7 @@ describe("the daily health post", () => {
       }),
     );
     expect(text(post).slice(1, 3)).toEqual([
-      "memory | no evidence: stale; without evidence bots/nightly does not restart, /belay health restart parser does",
+      "memory | no evidence: stale; without evidence bots/nightly does not restart, /belay health restart bots/parser does",
       "heap | +1 MB/h → restart due Sun 29 Nov 09:00 Europe/Helsinki",
     ]);
   });

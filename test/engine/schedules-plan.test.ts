@@ -159,7 +159,7 @@ describe("a job that is taken out", () => {
     await world.clock.advance(MINUTE);
     expect(world.acts).toHaveLength(1);
     expect(world.commands.missed().lines).toEqual([
-      "bots/nightly: Thu 26 Nov 03:01 ended: it was taken out of the files",
+      "bots/nightly (Europe/Helsinki): Thu 26 Nov 03:01 ended: it was taken out of the files",
     ]);
   });
 
@@ -204,7 +204,9 @@ describe("new times", () => {
     world.memory.mood("well");
     await world.clock.advance(2 * MINUTE);
     expect(world.acts).toHaveLength(1);
-    expect(world.commands.missed().lines).toEqual(["bots/nightly: Thu 26 Nov 10:30 missed: 31 min late"]);
+    expect(world.commands.missed().lines).toEqual([
+      "bots/nightly (Europe/Helsinki): Thu 26 Nov 10:30 missed: 31 min late",
+    ]);
   });
 
   it("are taken over once, whatever reply is lost and wherever Belay dies", async () => {

@@ -265,6 +265,18 @@ describe("the daily health post", () => {
     ]);
   });
 
+  it("names the restart by hand where a planned one had no evidence", async () => {
+    const { memory, sources } = ground({ askTrend: async () => ({ unknown: "stale" }) });
+    await countChecks(memory);
+    const at = MORNING - 4 * HOUR;
+    const troubles = [{ instant: at, wall: at, result: "no_evidence", detail: "stale", count: 1 }] as const;
+    const post = text(await buildPost(sources, PLAN, "health", MORNING, [standing({ troubles })]));
+    expect(post.slice(1, 3)).toEqual([
+      "memory | no evidence: stale; without evidence bots/nightly does not restart, /belay health restart bots/bots does",
+      "bots/nightly | Thu 26 Nov 05:00 not done: no evidence: stale (times of Europe/Helsinki); without evidence: /belay health restart bots/bots",
+    ]);
+  });
+
   it("names a muted probe as muted, in the handover too", async () => {
     const { memory, sources } = ground();
     await countChecks(memory);

@@ -83,8 +83,14 @@ describe("a job that is due", () => {
       "no evidence; not restarted (memory: Prometheus refuses)",
     );
     expect(world.commands.missed().lines).toEqual([
-      "bots/nightly: Thu 26 Nov 03:00 not done: no evidence: no evidence; not restarted (memory: Prometheus refuses)",
+      "bots/nightly (Europe/Helsinki): Thu 26 Nov 03:00 not done: no evidence: no evidence; not restarted (memory: Prometheus refuses); without evidence: /belay health restart bots/bots",
     ]);
+    expect(world.commands.list().lines.join()).toContain(
+      "; without evidence: /belay health restart bots/bots",
+    );
+    expect((await world.commands.run("nightly", ANA, "c9")).text).toBe(
+      "bots/nightly runs now: restart of bots if memory asks for it; without evidence it does not, `/belay health restart bots/bots` does in any case. What it came to is posted.",
+    );
   });
 
   it.each([
@@ -183,7 +189,9 @@ describe("what was missed", () => {
       "normal: Planned restart of bots: done",
     ]);
     const { lines } = world.commands.missed();
-    expect(lines).toEqual(["bots/nightly: 5 fires up to Thu 26 Nov 07:00 missed: a newer one stands for it"]);
+    expect(lines).toEqual([
+      "bots/nightly (Europe/Helsinki): 5 fires up to Thu 26 Nov 07:00 missed: a newer one stands for it",
+    ]);
   });
 
   it("for days is counted, the newest thousand each by itself", async () => {
@@ -409,14 +417,18 @@ describe("two desks on one journal", () => {
     expect(passed).toEqual([first + MINUTE]);
     expect(world.acts.map((act) => act.slice(6, 14))).toEqual(["01:00:00", "01:02:00", "01:03:00"]);
     expect(world.commands.missed().lines).toEqual([
-      "bots/nightly: Thu 26 Nov 03:01 passed over: it had been claimed before",
+      "bots/nightly (Europe/Helsinki): Thu 26 Nov 03:01 passed over: it had been claimed before",
     ]);
   });
 });
 
 describe("overlap", () => {
   it.each([
-    ["skip", 1, "bots/nightly: Thu 26 Nov 03:01 passed over: overlap: that of 03:00 is still running"],
+    [
+      "skip",
+      1,
+      "bots/nightly (Europe/Helsinki): Thu 26 Nov 03:01 passed over: overlap: that of 03:00 is still running",
+    ],
     ["queue", 2, undefined],
   ] as const)("%s", async (overlap, runs, missed) => {
     const world = await started({ cron: "0,1 3 * * *", overlap });
@@ -491,7 +503,7 @@ describe("what people say", () => {
     await world.clock.advance(2 * MINUTE);
     expect(world.acts).toEqual([]);
     expect(world.commands.missed().lines).toEqual([
-      "bots/nightly: Thu 26 Nov 03:00 passed over: skipped by @ana",
+      "bots/nightly (Europe/Helsinki): Thu 26 Nov 03:00 passed over: skipped by @ana",
     ]);
     await world.clock.advance(DAY);
     expect(world.acts).toHaveLength(1);
@@ -529,7 +541,9 @@ describe("what people say", () => {
     const restart = held<typeof UP>();
     world.actions = { restartTarget: () => restart.promise };
     await world.commands.run("nightly", ANA, "c2");
-    expect((await world.commands.run("nightly", ANA, "c3")).text).toContain("is running since");
+    expect((await world.commands.run("nightly", ANA, "c3")).text).toMatch(
+      / is running since \d\d:\d\d Europe\/Helsinki\.$/,
+    );
   });
 
   it("run is refused in a blackout", async () => {

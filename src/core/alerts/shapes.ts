@@ -14,6 +14,8 @@ export interface ToldAlert {
   readonly alert: IncomingAlert;
 }
 
+const OUTSIZED = `labels: expected at most ${MOST_LABELS} texts of at most ${MOST_CHARS} characters`;
+
 /** `string`: what is wrong, in words without any of the content. */
 type Reader<T> = (fields: Fields) => T | string;
 
@@ -37,15 +39,22 @@ function listOf<T>(reader: Reader<T>) {
   });
 }
 
-/** Single alerts are read by hand: in a storm they come by the thousand, and a schema for every label would be most of the work then. */
+/**
+ * An alert whose labels are too many or too long is left out: it is somebody else's oddity, and must not cost the others of its group. When nothing
+ * else is in the list, it is told. What is no alert at all spoils the list: then this is not Alertmanager.
+ *
+ * Single alerts are read by hand: in a storm they come by the thousand, and a schema for every label would be most of the work then.
+ */
 function readEach<T>(values: readonly unknown[], reader: Reader<T>): readonly T[] | string {
   const found: T[] = [];
+  let leftOut: string | undefined;
   for (const [index, value] of values.entries()) {
     const one = isFields(value) ? reader(value) : "expected an alert";
-    if (typeof one === "string") return `${index}: ${one}`;
-    found.push(one);
+    if (one === OUTSIZED) leftOut ??= `${index}: ${one}`;
+    else if (typeof one === "string") return `${index}: ${one}`;
+    else found.push(one);
   }
-  return found;
+  return found.length === 0 && leftOut !== undefined ? leftOut : found;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -77,8 +86,8 @@ function alertFrom(fields: Fields, status: IncomingAlert["status"]): IncomingAle
   const startsAt = instantFrom(fields["startsAt"]);
   if (typeof fingerprint !== "string" || !FINGERPRINT.test(fingerprint)) return "expected a fingerprint";
   if (startsAt === undefined) return "startsAt: expected an instant such as 2026-01-05T09:00:00Z";
-  if (!isTexts(labels) || !isShort(labels))
-    return `labels: expected at most ${MOST_LABELS} texts of at most ${MOST_CHARS} characters`;
+  if (!isTexts(labels)) return "labels: expected texts";
+  if (!isShort(labels)) return OUTSIZED;
   if (!isTexts(annotations)) return "annotations: expected texts";
   const key = `${fingerprint}@${startsAt}`;
   return { key, fingerprint, status, startsAt, labels, annotations: shortened(annotations) };

@@ -26,7 +26,7 @@ export interface ProbeFact {
   readonly muted?: boolean;
 }
 
-/** What a trend guard says. `restart`: the planned job that acts on it, and the target that it restarts. */
+/** What a trend guard says. `restart`: the planned job that acts on it, and the `WATCH/TARGET` that it restarts. */
 export interface TrendFact {
   readonly name: string;
   readonly answer: { readonly kind: "known"; readonly asks: boolean; readonly words: string } | Unknown;
@@ -198,7 +198,6 @@ function withTroubles(found: Troubles, always: readonly AlertLine[], room: numbe
   const most = linesWithin(all, { most: MOST_TROUBLES - 1, room: left - MORE_ROOM });
   const beyond = (lines: readonly AlertLine[]): number => lines.filter((one) => !most.includes(one)).length;
   const kinds = [
-    { count: beyond(found.pages), noun: "line of pages", see: " (/belay oncall)" },
     { count: beyond(found.rollouts), noun: "rollout", see: "" },
     { count: beyond(found.probes), noun: "probe", see: " (/belay health)" },
     { count: beyond(found.trends), noun: "trend", see: "" },
