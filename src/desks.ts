@@ -297,7 +297,7 @@ export class Desks {
       rollouts: async () =>
         engine()
           .views()
-          .filter(({ state }) => isLive(state))
+          .filter(({ state }) => isOpenRun(state))
           .map(rolloutFact),
       locks: async () =>
         engine()

@@ -217,13 +217,8 @@ class Composition implements Belay {
   async reload(): Promise<void> {
     await this.#load();
     await this.#desks.setWatches(this.#watches, this.#isSound);
-    const [rollouts, watches] = [this.#plans.size, this.#watches.size];
-    if (this.#isSound) this.#opened.log.info("the files are read anew", { rollouts, watches });
-    else
-      this.#opened.log.warn("some files have mistakes: their last good version counts", {
-        rollouts,
-        watches,
-      });
+    if (this.#isSound) this.#opened.log.info("the files are read anew");
+    else this.#opened.log.warn("some files have mistakes: their last good version counts");
   }
 
   async command(text: string, as: string, key: string): Promise<CommandAnswer> {

@@ -89,18 +89,30 @@ export function outcomePost(watch: string, job: Job, ran: Ran): Alert {
   const what =
     job.action.kind === "restart" ? `Planned ${words}` : words.charAt(0).toUpperCase() + words.slice(1);
   const title = `${what}: ${OUTCOMES[outcome]}`;
-  const again: Offer = {
-    label: "Run again",
-    command: `schedule run ${jobId(watch, job.name)}`,
-    confirm: `Run ${job.name} of ${watch} now?`,
-  };
+  const target = job.action.kind === "restart" ? `${watch}/${job.action.target}` : undefined;
+  // Asking the trend again would find as little as before: who must restart now does it by hand.
+  const again: Offer =
+    outcome === "no_evidence" && target !== undefined
+      ? { label: "Restart now", command: `health restart ${target}`, confirm: `Restart ${target} now?` }
+      : {
+          label: "Run again",
+          command: `schedule run ${jobId(watch, job.name)}`,
+          confirm: `Run ${job.name} of ${watch} now?`,
+        };
   const isWell = outcome === "done" || outcome === "not_needed";
   return {
     title,
     lines: [
       line(outcome === "failed" ? "What" : "Why", detail),
       whenLine(job, ran),
-      ...(isWell ? [] : [line("Next", "look, then run it again; the next planned one is not affected")]),
+      ...(isWell
+        ? []
+        : [
+            line(
+              "Next",
+              `look, then ${again.label.toLowerCase()} if it must be; the next planned one is not affected`,
+            ),
+          ]),
     ],
     offers: isWell ? [] : [again],
     summary: `${title}. ${sentence(detail)}`,
