@@ -311,7 +311,14 @@ function stormFigures({ load, alertToOff, breachToOff, held, pages, grewBytes }:
     figureOf("breach visible -> OFF read back in a storm of alerts", [breachToOff], soon),
     countedFigure("pages about the storm", "", held ? pages : Number.NaN, { most: 1, words: "at most 1" }),
     countedFigure("posts of the storm that were not taken", "", refused, { most: 0, words: "none" }),
-    figureOf("post of the storm -> its answer", [load.p50, load.p99, load.max]),
+    {
+      figure: "post of the storm -> its answer",
+      unit: "ms",
+      n: load.posts,
+      p50: Math.round(load.p50),
+      p99: Math.round(load.p99),
+      max: Math.round(load.max),
+    },
     countedFigure("memory that the storm took", "MB", grewBytes / MIB, { most: 100, words: "< 100 MB" }),
   ];
 }
