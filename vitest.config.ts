@@ -40,6 +40,8 @@ export default defineConfig({
           ...shared,
           ...limits(30_000, 30_000),
           name: "contract",
+          // Many of them wait for deadlines.
+          maxWorkers: 3,
           include: ["test/contract/**/*.test.ts", "test/simulation/**/*.test.ts"],
           sequence: { groupOrder: 1 },
         },
@@ -61,8 +63,8 @@ export default defineConfig({
           ...shared,
           ...limits(60_000, 60_000),
           name: "apart",
-          // They wait for processes and deadlines most of the time, and measure no latency: three at once.
-          maxWorkers: 3,
+          // They wait for processes and deadlines most of the time, and measure no latency: four at once.
+          maxWorkers: 4,
           include: APART,
           sequence: { groupOrder: 3 },
         },
