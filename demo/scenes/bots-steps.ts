@@ -61,7 +61,7 @@ export async function dependencyKilled(cast: Cast): Promise<Measured> {
   const resolvedWall = await resolved(cast, page);
   say("page_resolved", { title: page.title, by: "Belay" }, resolvedWall);
   await shown(cast, OPS, ["ollama is well again", "recovered in", "(within 5 min)"]);
-  await shown(cast, OPS, ["P0 bots", "resolved by Belay"]);
+  await shown(cast, OPS, ["P0 ollama of bots", "resolved by Belay"]);
   const end = pageNow(cast, page);
   expect(over.ts === notice.ts, "the users' notice was edited in place");
   expect(page.title.startsWith("P0 "), `the page is a P0: ${page.title}`);

@@ -133,6 +133,15 @@ describe("damaged files", () => {
     );
   });
 
+  it("are placed rightly also where a quote is never closed", () => {
+    const text = `"${texts.get("flags/ingestion.yaml") ?? ""}:`;
+    const { faults } = readYaml(text);
+    expect(faults.length).toBeGreaterThan(0);
+    const lines = text.split("\n");
+    for (const { line, column } of faults)
+      expect(column).toBeLessThanOrEqual((lines[line - 1]?.length ?? 0) + 1);
+  });
+
   it("are read soon, as is any text", () => {
     let slowestMs = 0;
     const text = fc.oneof(
