@@ -5,9 +5,17 @@ import { defineConfig } from "vitest/config";
 const WORKERS = 2;
 
 /** End-to-end tests that may run beside each other. */
-const APART = ["oncall", "bots-service", "bots-scene", "clock-jumps"].map(
-  (name) => `test/e2e/${name}.test.ts`,
-);
+const APART = [
+  "oncall",
+  "bots-service",
+  "bots-scene",
+  "clock-jumps",
+  "commands",
+  "demo-interrupt",
+  "demo-service",
+  "demo-service-flags",
+  "port-calls",
+].map((name) => `test/e2e/${name}.test.ts`);
 
 const shared = {
   environment: "node",
