@@ -1,15 +1,15 @@
 /** From a frozen plan to its outside: the flag store, the service's view and its metrics, each made once and shared by all plans that name it. */
 import { join } from "node:path";
+import { createAlertmanager } from "./adapters/alertmanager.ts";
 import { createEnvFileStore, readEnvironment } from "./adapters/flags/env-file.ts";
 import { createFileStore, type FileStore } from "./adapters/flags/file.ts";
 import { createView } from "./adapters/flags/view.ts";
 import { createProber, createReach } from "./adapters/probe/prober.ts";
 import { createPrometheus } from "./adapters/prometheus.ts";
-import { createProcessTarget } from "./adapters/target/process.ts";
 import { createRestarter, createUnits } from "./adapters/target/restarter.ts";
-import { createSystemdTarget } from "./adapters/target/systemd.ts";
+import { createUnitTarget } from "./adapters/target/unit.ts";
 import { DEFAULT_QUERY_TIMEOUT_MS } from "./core/files/compile.ts";
-import type { PrometheusEntry, RestartEntry } from "./core/files/flags-file.ts";
+import type { AlertmanagerEntry, PrometheusEntry, RestartEntry } from "./core/files/flags-file.ts";
 import type { Plan } from "./core/plan.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
 import {
@@ -21,7 +21,7 @@ import {
   type Target,
   type Turns,
 } from "./engine/ports.ts";
-import type { Prober, Restarter } from "./engine/watch-ports.ts";
+import type { AlertSource, Prober, Restarter } from "./engine/watch-ports.ts";
 
 const VIEW_TIMEOUT_MS = 2_000;
 /** A store that is a file costs little to read; people's edits are noticed this soon. */
@@ -40,6 +40,7 @@ export interface ConnectionsOptions {
 export interface Connections {
   connect(plan: Plan): Service;
   metricsAt(prometheus: PrometheusEntry): Metrics;
+  alertsAt(alertmanager: AlertmanagerEntry): AlertSource;
   /** What asks the probes of a watch. */
   prober(watch: WatchPlan): Prober;
   /** What restarts the targets of all watches. */
@@ -60,13 +61,8 @@ export function createConnections(options: ConnectionsOptions): Connections {
   /** Environment files by the pidfile of the process that reads them. */
   const variables = new Map<string, string>();
   const restartTurns = new Map<string, Turns>();
+  const alertmanagers = new Map<string, AlertSource & { close(): void }>();
   const prometheuses = new Map<string, Metrics & { close(): void }>();
-
-  function once<T>(known: Map<string, T>, key: string, make: () => T): T {
-    const found = known.get(key) ?? make();
-    known.set(key, found);
-    return found;
-  }
 
   /** A process whose flags stand in an environment file is restarted with them, whoever restarts it. */
   async function variablesOf(pidfile: string): Promise<Readonly<Record<string, string>>> {
@@ -86,7 +82,11 @@ export function createConnections(options: ConnectionsOptions): Connections {
         path: provider.path,
         target: inTurn(
           provider.restart,
-          targetOf(provider.restart, provider.path, plan.provider.restartMs, isUp),
+          createUnitTarget(provider.restart, {
+            upWithinMs: plan.provider.restartMs,
+            isUp,
+            environment: () => readEnvironment(provider.path),
+          }),
         ),
         restartWithinMs: plan.provider.restartMs,
         stateDir: options.stateDir,
@@ -115,6 +115,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     ...watchParts(options, metricsOf, { inTurn, variablesOf }),
     embedded: fileStore(embeddedPath(options.stateDir)),
     metricsAt: metricsOf,
+    alertsAt: ({ url }) => once(alertmanagers, url, () => createAlertmanager({ url })),
     connect(plan) {
       const metrics = metricsAt(plan.outside.prometheus.url, plan.queryTimeoutMs);
       const source = plan.outside.view;
@@ -128,10 +129,17 @@ export function createConnections(options: ConnectionsOptions): Connections {
       };
     },
     async close() {
-      for (const prometheus of prometheuses.values()) prometheus.close();
+      for (const one of [...prometheuses.values(), ...alertmanagers.values()]) one.close();
       await Promise.all([...files.values()].map((store) => store.close()));
     },
   };
+}
+
+/** What is known under the key, else what `make` makes, which is known from then on. */
+function once<T>(known: Map<string, T>, key: string, make: () => T): T {
+  const found = known.get(key) ?? make();
+  known.set(key, found);
+  return found;
 }
 
 interface Shared {
@@ -170,24 +178,4 @@ async function answers(view: ServiceViewPort): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function targetOf(
-  restart: RestartEntry,
-  envFile: string,
-  upWithinMs: number,
-  isUp: (() => Promise<boolean>) | undefined,
-): Target {
-  if (typeof restart === "string") return createSystemdTarget({ unit: restart, upWithinMs, isUp });
-  const { command, pidfile, cwd, log, stop_timeout } = restart.process;
-  return createProcessTarget({
-    command,
-    pidfile,
-    cwd,
-    logFile: log,
-    stopTimeoutMs: stop_timeout,
-    upWithinMs,
-    isUp,
-    environment: () => readEnvironment(envFile),
-  });
 }

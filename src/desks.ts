@@ -1,5 +1,4 @@
 /** Composes the desks besides the rollouts: on call, alerts, health and schedules, with their outsides; started after the engine and stopped before it. */
-import { createAlertmanager } from "./adapters/alertmanager.ts";
 import { createCalendar } from "./adapters/calendar.ts";
 import { createHeartbeat, type Heartbeat } from "./adapters/heartbeat.ts";
 import type { HttpServer } from "./adapters/http/server.ts";
@@ -223,14 +222,14 @@ export class Desks {
   }
 
   #createAlerts(): Alerts {
-    const { clock, engine, journal, log } = this.#options;
+    const { clock, connections, engine, journal, log } = this.#options;
     return new Alerts({
       clock,
       log,
       journal,
       runs: () => engine().plansAndStates(),
       judge: () => engine().judgeNow(),
-      connect: ({ url }) => createAlertmanager({ url }),
+      connect: (entry) => connections.alertsAt(entry),
       page: (page) => this.#page(page),
     });
   }

@@ -1,10 +1,12 @@
 /** The bot platform's world: model server, database, bots with their users, Prometheus and Alertmanager, each a real process or server on loopback. */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { mkdirIn } from "../world/ground.ts";
 import { freePort } from "../world/loopback.ts";
 import { type ChatStore, startChatStore } from "./chat-store.ts";
 import { type Managed, manage } from "./managed.ts";
@@ -206,12 +208,6 @@ function pidsOf(
   return Object.fromEntries(
     Object.entries(all).flatMap(([name, pid]) => (pid === undefined ? [] : [[name, pid]])),
   );
-}
-
-function mkdirIn(dir: string, name: string): string {
-  const path = join(dir, name);
-  mkdirSync(path, { mode: 0o700 });
-  return path;
 }
 
 /** Prometheus takes up its targets in steps of five seconds; before its first scrapes everything would look blind. */

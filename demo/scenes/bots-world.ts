@@ -1,6 +1,7 @@
 /** The world of the bots' scene: the bot platform with its monitoring, the stand-ins of Slack and PagerDuty, a second channel, and Belay itself. */
+
 import { randomUUID } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { manifestOf } from "../../src/adapters/slack/manifest.ts";
@@ -8,6 +9,7 @@ import { type FakePagerDuty, startFakePagerDuty } from "../../test/fakes/pagerdu
 import { type FakeSlack, startFakeSlack } from "../../test/fakes/slack/server.ts";
 import { type BotWorld, startBotWorld } from "../bots/world.ts";
 import { type BelayProcess, startBelay } from "../world/belay-child.ts";
+import { aborted, connected, mkdirIn } from "../world/ground.ts";
 import {
   type Answer,
   answerSchema,
@@ -23,7 +25,6 @@ import { makeBotsHouse, writeBotsOverlay } from "./bots-house.ts";
 import { type SecondChannelReceiver, startSecondChannel } from "./second-channel.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-const SLACK_WITHIN_MS = 15_000;
 /** Comfortable for the platform, and well below the 70 at which it is to be scaled out. */
 const USERS = 30;
 
@@ -151,12 +152,6 @@ function startSlack(port: number): Promise<FakeSlack> {
   });
 }
 
-/** A line typed before Belay is connected would get Slack's own "failed" for an answer. */
-async function connected(slack: FakeSlack): Promise<void> {
-  if (slack.sockets() > 0) return;
-  await slack.waitFor("sockets", () => slack.sockets() > 0, { timeoutMs: SLACK_WITHIN_MS });
-}
-
 function chatSettings(slack: FakeSlack): Record<string, string> {
   return {
     BELAY_CHANNEL: `#${OPS}`,
@@ -183,17 +178,4 @@ function pagerSettings(pagerduty: FakePagerDuty, dir: string): Record<string, st
     BELAY_ACK_WITHIN: `${ACK_WITHIN_MS / 1_000}s`,
     NODE_EXTRA_CA_CERTS: certificate,
   };
-}
-
-function mkdirIn(dir: string, name: string): string {
-  const path = join(dir, name);
-  mkdirSync(path, { mode: 0o700 });
-  return path;
-}
-
-/** Rejects when the signal says so, and never resolves. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }

@@ -1,4 +1,5 @@
 /** The demo's world: a real service under load, a real Prometheus, the stand-in Slack and Belay itself, each a process or server on loopback. */
+
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { type RunningPrometheus, startPrometheus } from "../../test/support/prom
 import { createProbe, type Probe } from "../service/probe.ts";
 import { type RunningService, startService } from "../service/supervise.ts";
 import { type BelayProcess, startBelay } from "./belay-child.ts";
+import { aborted, connected, mkdirIn } from "./ground.ts";
 import { makeHouse } from "./house.ts";
 import {
   type Answer,
@@ -27,7 +29,6 @@ const TOKEN = "demo-token-for-loopback-only";
 const SCRAPE = "1s";
 const WINDOW = "5s";
 const FIRST_SCRAPE_MS = 30_000;
-const SLACK_WITHIN_MS = 15_000;
 
 export interface WorldOptions {
   /** Real seconds per planned hour. */
@@ -142,25 +143,6 @@ async function assemble(options: WorldOptions, dir: string, stops: (() => Promis
     command: async (text, as = "ana") => answerSchema.parse(await ask(belayUrl, "/v1/do", { text, as })),
     stop: () => stopAll(stops),
   };
-}
-
-function mkdirIn(dir: string, name: string): string {
-  const path = join(dir, name);
-  mkdirSync(path, { mode: 0o700 });
-  return path;
-}
-
-/** A line typed before Belay is connected would get Slack's own "failed" for an answer. */
-async function connected(slack: FakeSlack): Promise<void> {
-  if (slack.sockets() > 0) return;
-  await slack.waitFor("sockets", () => slack.sockets() > 0, { timeoutMs: SLACK_WITHIN_MS });
-}
-
-/** Rejects when the signal says so, and never resolves. */
-function aborted(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }
 
 /** Prometheus takes up its targets in steps of five seconds; before its first scrapes everything would look blind. */

@@ -10,9 +10,9 @@ import {
 import { createProcessTarget, type ProcessTarget } from "../../src/adapters/target/process.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { type FlagStore, OutsideFault, type Target } from "../../src/engine/ports.ts";
+import { faultOf } from "../support/faults.ts";
 import {
   BATCHING,
-  faultOf,
   flagDef,
   flagStoreContract,
   LIMIT,

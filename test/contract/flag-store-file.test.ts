@@ -9,9 +9,9 @@ import { overwriteInPlace } from "../../src/adapters/flags/disk.ts";
 import { createFileStore, type FileStore, seedFileStore } from "../../src/adapters/flags/file.ts";
 import { parseFlagsJson, printFlagsJson } from "../../src/adapters/flags/flags-json.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
+import { faultOf } from "../support/faults.ts";
 import {
   BATCHING,
-  faultOf,
   flagDef,
   flagStoreContract,
   LIMIT,

@@ -1,4 +1,5 @@
 /** The HTTP client against a server that lies in every way we know: each ends in a reply or in a fault without secrets, in time. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
@@ -12,6 +13,7 @@ import {
   request,
 } from "../../src/adapters/http-client.ts";
 import { type Liar, type Lie, startLiar } from "../fakes/prometheus-liar.ts";
+import { shapesOf } from "../support/faults.ts";
 
 const SECRET = "canary-4f1d";
 const SLACK_MS = 400;
@@ -270,17 +272,6 @@ describe("connections", () => {
     expect({ code, lines }).toEqual({ code: 0, lines: ["200"] });
   });
 });
-
-/** Everything a careless log could make of an error. */
-function shapesOf(fault: HttpFault): string {
-  return [
-    JSON.stringify(fault),
-    String(fault),
-    fault.stack,
-    JSON.stringify(Object.getOwnPropertyDescriptors(fault)),
-    String(fault.cause),
-  ].join("\n");
-}
 
 /** A listening socket of a stopped process whose queue is full: the kernel answers no further connection. */
 async function startFull(): Promise<{ readonly port: number; close(): Promise<void> }> {

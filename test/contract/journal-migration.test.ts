@@ -1,11 +1,10 @@
 /** A journal of the first version, opened by this Belay: nothing is lost, the chain goes on where it was, and a step that fails leaves the file alone. */
+
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openSqliteJournal, type SqliteJournal } from "../../src/adapters/journal/sqlite.ts";
+import { describe, expect, it } from "vitest";
+import type { SqliteJournal } from "../../src/adapters/journal/sqlite.ts";
 import type { Recorded } from "../../src/core/event.ts";
 import {
   cardDraft,
@@ -18,6 +17,7 @@ import {
   samplePlan,
   story,
 } from "../support/journal-contract.ts";
+import { folder, openJournal, path } from "../support/journal-file.ts";
 
 const GENESIS = "0".repeat(64);
 
@@ -100,25 +100,8 @@ const VERSION_1 = `
   PRAGMA user_version = 1;
 `;
 
-let folder = "";
-let path = "";
-let opened: SqliteJournal[] = [];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "belay-journal-"));
-  path = join(folder, "journal.db");
-});
-
-afterEach(() => {
-  for (const journal of opened) journal.close();
-  opened = [];
-  rmSync(folder, { recursive: true, force: true });
-});
-
 function open(file = path): SqliteJournal {
-  const journal = openSqliteJournal({ path: file });
-  opened.push(journal);
-  return journal;
+  return openJournal({ path: file });
 }
 
 /** Works on a closed file as SQLite alone sees it. */

@@ -1,34 +1,18 @@
 /** How the SQLite journal deals with room: its limit, the reserve that a rollback may use, a full disk, and how long a commit takes. */
-import { existsSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+
+import { existsSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { RESERVE_BYTES } from "../../src/adapters/journal/reserve.ts";
-import { openSqliteJournal, type SqliteJournal } from "../../src/adapters/journal/sqlite.ts";
+import type { SqliteJournal } from "../../src/adapters/journal/sqlite.ts";
 import type { RolloutEvent } from "../../src/core/event.ts";
 import { OutsideFault } from "../../src/engine/ports.ts";
 import { ANA, cardDraft, HELD, intakeOf, RESUMED, type Story, story } from "../support/journal-contract.ts";
-
-let folder = "";
-let path = "";
-let opened: SqliteJournal[] = [];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "belay-journal-"));
-  path = join(folder, "journal.db");
-});
-
-afterEach(() => {
-  for (const journal of opened) journal.close();
-  opened = [];
-  rmSync(folder, { recursive: true, force: true });
-});
+import { folder, openJournal, path } from "../support/journal-file.ts";
 
 function open(maxBytes?: number, reservePath?: string): SqliteJournal {
-  const journal = openSqliteJournal({ path, maxBytes, reservePath });
-  opened.push(journal);
-  return journal;
+  return openJournal({ path, maxBytes, reservePath });
 }
 
 /** Changes the closed file behind Belay's back. */

@@ -1,12 +1,12 @@
 /** What the SQLite journal does beyond the contract: one process alone, a chain that shows tampering, clean refusals, a full disk. */
+
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openSqliteJournal, type SqliteJournal } from "../../src/adapters/journal/sqlite.ts";
+import { describe, expect, it } from "vitest";
+import type { SqliteJournal } from "../../src/adapters/journal/sqlite.ts";
 import { type Log, OutsideFault } from "../../src/engine/ports.ts";
 import {
   answerDraft,
@@ -17,34 +17,18 @@ import {
   STOPPED,
   story,
 } from "../support/journal-contract.ts";
+import { folder, openJournal, path } from "../support/journal-file.ts";
 
 const MODULE = new URL("../../src/adapters/journal/sqlite.ts", import.meta.url).href;
 
-let folder = "";
-let path = "";
-let opened: SqliteJournal[] = [];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "belay-journal-"));
-  path = join(folder, "journal.db");
-});
-
-afterEach(() => {
-  for (const journal of opened) journal.close();
-  opened = [];
-  rmSync(folder, { recursive: true, force: true });
-});
-
 function open(maxBytes?: number, log?: Log): SqliteJournal {
-  const journal = openSqliteJournal({ path, maxBytes, log });
-  opened.push(journal);
-  return journal;
+  return openJournal({ path, maxBytes, log });
 }
 
 /** What opening the journal is refused with. */
-function refusal(): string {
+function refusal(at = path): string {
   try {
-    open();
+    openJournal({ path: at });
   } catch (error) {
     expect(error).toBeInstanceOf(OutsideFault);
     if (error instanceof OutsideFault) {
@@ -216,8 +200,7 @@ describe("a file that cannot be used", () => {
   });
 
   it("is refused when its folder does not exist", () => {
-    path = join(folder, "missing", "journal.db");
-    expect(refusal()).toContain("cannot be opened");
+    expect(refusal(join(folder, "missing", "journal.db"))).toContain("cannot be opened");
   });
 
   it("names the run whose state a newer Belay wrote, and gives the others", async () => {

@@ -1,10 +1,8 @@
 /** What the SQLite journal does for incidents, probes and jobs beyond the contract: rows of a newer Belay, a chain that shows tampering, a full disk, and no patience. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openSqliteJournal, type SqliteJournal } from "../../src/adapters/journal/sqlite.ts";
+import { describe, expect, it } from "vitest";
+import type { SqliteJournal } from "../../src/adapters/journal/sqlite.ts";
 import { impatientSubjects } from "../../src/engine/patience.ts";
 import { type Clock, type Log, OutsideFault } from "../../src/engine/ports.ts";
 import type { SubjectJournal } from "../../src/engine/watch-ports.ts";
@@ -24,26 +22,10 @@ import {
   story,
   TRIGGERED,
 } from "../support/journal-contract.ts";
-
-let folder = "";
-let path = "";
-let opened: SqliteJournal[] = [];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "belay-journal-"));
-  path = join(folder, "journal.db");
-});
-
-afterEach(() => {
-  for (const journal of opened) journal.close();
-  opened = [];
-  rmSync(folder, { recursive: true, force: true });
-});
+import { openJournal, path } from "../support/journal-file.ts";
 
 function open(maxBytes?: number, log?: Log): SqliteJournal {
-  const journal = openSqliteJournal({ path, maxBytes, log });
-  opened.push(journal);
-  return journal;
+  return openJournal({ path, maxBytes, log });
 }
 
 /** Changes the closed file behind Belay's back. */

@@ -1,4 +1,5 @@
 /** Events to PagerDuty by its own library, against the strict stand-in over TLS: each fault ends in one honest outcome, in time, without secrets. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -6,7 +7,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { createPagerDuty, type PagerDutyOptions } from "../../src/adapters/pagerduty/events.ts";
 import { dedupKeyOf, fitted } from "../../src/adapters/pagerduty/texts.ts";
 import type { PagerChange, PagerEvent } from "../../src/core/oncall/page.ts";
-import { type Log, OutsideFault } from "../../src/engine/ports.ts";
+import type { OutsideFault } from "../../src/engine/ports.ts";
 import type { Pager } from "../../src/engine/watch-ports.ts";
 import type { FaultKind } from "../fakes/pagerduty/faults.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type FakePagerDutyOptions,
   startFakePagerDuty,
 } from "../fakes/pagerduty/server.ts";
+import { faultOf, logInto, shapesOf } from "../support/faults.ts";
 
 /** The deadline where a test waits for it to pass; elsewhere it is the real one, so that a slow machine changes nothing. */
 const SHORT_MS = 800;
@@ -50,12 +52,6 @@ async function start(
     await fake.close();
   });
   return { fake, pager, logged };
-}
-
-function logInto(logged: string[]): Log {
-  const note = (message: string, fields?: object): void =>
-    void logged.push(`${message} ${JSON.stringify(fields)}`);
-  return { info: note, warn: note, error: note };
 }
 
 const TRIGGER: Extract<PagerEvent, { kind: "trigger" }> = {
@@ -96,28 +92,12 @@ function send(pager: Pager, what: Sent): Promise<void> {
 }
 
 /** The fault that the call ends in, and how long that took (ms). */
-async function faultOf(
+async function timedFaultOf(
   call: Promise<unknown>,
 ): Promise<{ readonly fault: OutsideFault; readonly tookMs: number }> {
   const began = performance.now();
-  try {
-    await call;
-  } catch (error) {
-    if (error instanceof OutsideFault) return { fault: error, tookMs: performance.now() - began };
-    throw new Error("something other than an OutsideFault escaped", { cause: error });
-  }
-  throw new Error("the call resolved");
-}
-
-/** Everything a careless log could make of an error. */
-function shapesOf(fault: OutsideFault): string {
-  return [
-    JSON.stringify(fault),
-    String(fault),
-    fault.stack,
-    JSON.stringify(Object.getOwnPropertyDescriptors(fault)),
-    String(fault.cause),
-  ].join("\n");
+  const fault = await faultOf(call);
+  return { fault, tookMs: performance.now() - began };
 }
 
 describe("an event that is taken", () => {
@@ -174,7 +154,7 @@ describe("an event that is taken", () => {
   it("may be sent again after a lost reply: still one incident", async () => {
     const { fake, pager } = await start();
     fake.inject({ on: "/v2/enqueue", kind: "applied_reply_lost" });
-    expect((await faultOf(pager.send(TRIGGER))).fault.recoverable).toBe(true);
+    expect((await faultOf(pager.send(TRIGGER))).recoverable).toBe(true);
     await pager.send(TRIGGER);
     expect(fake.incidents()).toMatchObject([{ triggers: 2 }]);
   });
@@ -242,7 +222,7 @@ describe("a fault", () => {
       // pdjs sends an event again at once when it is answered 429.
       const times = fault.kind === "status" && fault.status === 429 ? 4 : 1;
       fake.inject({ on: path, times, ...fault });
-      const { fault: told, tookMs } = await faultOf(send(pager, what));
+      const { fault: told, tookMs } = await timedFaultOf(send(pager, what));
       expect(told).toMatchObject({
         recoverable: expected.recoverable,
         message: expect.stringMatching(expected.says),
@@ -259,7 +239,7 @@ describe("a fault", () => {
   it("of a routing key that nobody knows is told in PagerDuty's words, without the key", async () => {
     const wrong = "f".repeat(32);
     const { pager, logged, fake } = await start({}, { routingKey: wrong });
-    const { fault } = await faultOf(pager.send(TRIGGER));
+    const fault = await faultOf(pager.send(TRIGGER));
     expect(fault).toMatchObject({
       recoverable: false,
       message:
@@ -279,13 +259,13 @@ describe("a fault", () => {
     await once(server, "close");
     for (const host of [`127.0.0.1:${port}`, "no-such-host.invalid"]) {
       const { pager, fake } = await start({}, { server: host });
-      const { fault } = await faultOf(pager.send(TRIGGER));
+      const fault = await faultOf(pager.send(TRIGGER));
       expect(fault.recoverable).toBe(true);
       expect(shapesOf(fault)).not.toContain(fake.routingKey);
     }
     const fake = await startFakePagerDuty();
     const pager = createPagerDuty({ routingKey: fake.routingKey, server: fake.server, log: logInto([]) });
-    const { fault } = await faultOf(pager.send(TRIGGER));
+    const fault = await faultOf(pager.send(TRIGGER));
     expect(fault).toMatchObject({ recoverable: true, message: expect.stringContaining("SELF_SIGNED_CERT") });
     expect(fake.requests()).toEqual([]);
     pager.close();
@@ -296,14 +276,14 @@ describe("a fault", () => {
     const { fake, pager } = await start();
     const elsewhere = await start({ routingKeys: [fake.routingKey] });
     fake.inject({ on: "/v2/enqueue", kind: "redirect", to: `${elsewhere.fake.url}/v2/enqueue` });
-    expect((await faultOf(pager.send(TRIGGER))).fault.recoverable).toBe(true);
+    expect((await faultOf(pager.send(TRIGGER))).recoverable).toBe(true);
     expect(elsewhere.fake.requests()).toEqual([]);
   });
 
   it("of one event leaves others alone", async () => {
     const { fake, pager } = await start({}, { timeoutMs: 2 * SHORT_MS });
     fake.inject({ on: "/v2/enqueue", kind: "hang" });
-    const hanging = faultOf(pager.send(TRIGGER));
+    const hanging = timedFaultOf(pager.send(TRIGGER));
     const others = Array.from({ length: 20 }, (_, n) => pager.send({ ...TRIGGER, dedupKey: `other-${n}` }));
     await Promise.all(others);
     expect((await hanging).fault.recoverable).toBe(true);
@@ -343,9 +323,9 @@ describe("integrations by service", () => {
       { routingKey: FIRST, routingKeys: { bots: SECOND, lost: "3".repeat(32) } },
     );
     fake.inject({ on: "/v2/enqueue", kind: "status", status: 500 });
-    const { fault } = await faultOf(pager.send(ACKNOWLEDGE));
+    const fault = await faultOf(pager.send(ACKNOWLEDGE));
     expect(fault.recoverable).toBe(true);
-    expect((await faultOf(pager.send(ACKNOWLEDGE))).fault.recoverable).toBe(false);
+    expect((await faultOf(pager.send(ACKNOWLEDGE))).recoverable).toBe(false);
   });
 });
 

@@ -1,10 +1,10 @@
 /** PagerDuty's REST API as Belay uses it, against the strict stand-in over TLS. */
+
 import { createServer as createTlsServer } from "node:https";
 import { afterEach, describe, expect, it } from "vitest";
 import { createPagerDuty } from "../../src/adapters/pagerduty/events.ts";
 import { createPagerRest, type PagerRestOptions } from "../../src/adapters/pagerduty/rest.ts";
 import type { PagerEvent } from "../../src/core/oncall/page.ts";
-import { type Log, OutsideFault } from "../../src/engine/ports.ts";
 import type { Pager, PagerRest } from "../../src/engine/watch-ports.ts";
 import { CERTIFICATE, PRIVATE_KEY } from "../fakes/pagerduty/certificate.ts";
 import type { FaultKind } from "../fakes/pagerduty/faults.ts";
@@ -15,6 +15,7 @@ import {
   type FakePagerDutyOptions,
   startFakePagerDuty,
 } from "../fakes/pagerduty/server.ts";
+import { faultOf, logInto, shapesOf } from "../support/faults.ts";
 
 /** The deadline where a test waits for it to pass; elsewhere it is the real one, so that a slow machine changes nothing. */
 const SHORT_MS = 800;
@@ -69,32 +70,6 @@ async function start(
   });
   if (pager.rest === undefined) throw new Error("there is a token, but no REST");
   return { fake, pager, rest: pager.rest, logged };
-}
-
-function logInto(logged: string[]): Log {
-  const note = (message: string, fields?: object): void =>
-    void logged.push(`${message} ${JSON.stringify(fields)}`);
-  return { info: note, warn: note, error: note };
-}
-
-async function faultOf(call: Promise<unknown>): Promise<OutsideFault> {
-  try {
-    await call;
-  } catch (error) {
-    if (error instanceof OutsideFault) return error;
-    throw new Error("something other than an OutsideFault escaped", { cause: error });
-  }
-  throw new Error("the call resolved");
-}
-
-function shapesOf(fault: OutsideFault): string {
-  return [
-    JSON.stringify(fault),
-    String(fault),
-    fault.stack,
-    JSON.stringify(Object.getOwnPropertyDescriptors(fault)),
-    String(fault.cause),
-  ].join("\n");
 }
 
 describe("without a token", () => {

@@ -1,9 +1,11 @@
 /** The second channel and the outgoing heartbeat against receivers that refuse, hang, drip and cut. */
+
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
 import { createHeartbeat, type HeartbeatOptions } from "../../src/adapters/heartbeat.ts";
 import { createSecondChannel } from "../../src/adapters/second-channel.ts";
-import { type Clock, type Log, OutsideFault } from "../../src/engine/ports.ts";
+import type { Clock, Log } from "../../src/engine/ports.ts";
+import { faultOf, shapesOf } from "../support/faults.ts";
 
 const SECRET = "canary-9f3e";
 const TIMEOUT_MS = 1_000;
@@ -51,26 +53,6 @@ async function startReceiver(): Promise<Receiver> {
     answer: (response) => void response.end("ok"),
   };
   return receiver;
-}
-
-async function faultOf(call: Promise<unknown>): Promise<OutsideFault> {
-  try {
-    await call;
-  } catch (error) {
-    if (error instanceof OutsideFault) return error;
-    throw new Error("something other than an OutsideFault escaped", { cause: error });
-  }
-  throw new Error("the call resolved");
-}
-
-function shapesOf(fault: OutsideFault): string {
-  return [
-    JSON.stringify(fault),
-    String(fault),
-    fault.stack,
-    JSON.stringify(Object.getOwnPropertyDescriptors(fault)),
-    String(fault.cause),
-  ].join("\n");
 }
 
 describe("the second channel", () => {

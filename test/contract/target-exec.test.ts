@@ -1,10 +1,11 @@
 /** Targets that are restarted by a program: no shell, nothing of Belay's environment, an end in time, and only what is on the list. */
+
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { runProgram } from "../../src/adapters/target/exec.ts";
-import { OutsideFault } from "../../src/engine/ports.ts";
+import { faultOf } from "../support/faults.ts";
 
 const dirs: string[] = [];
 const ENVIRONMENT = { PATH: "/usr/bin:/bin", HOME: "/nonexistent" };
@@ -26,16 +27,6 @@ function program(text: string): { readonly path: string; readonly dir: string } 
 
 function run(path: string, args: readonly string[] = [], timeoutMs = 5_000): Promise<void> {
   return runProgram({ argv: [path, ...args], programs: [path], environment: ENVIRONMENT, timeoutMs });
-}
-
-async function faultOf(failing: Promise<void>): Promise<OutsideFault> {
-  try {
-    await failing;
-  } catch (error) {
-    if (error instanceof OutsideFault) return error;
-    throw new Error("something other than an OutsideFault escaped", { cause: error });
-  }
-  throw new Error("it did not fail");
 }
 
 describe("a program", () => {

@@ -10,7 +10,8 @@ import {
   type ProcessTargetOptions,
 } from "../../src/adapters/target/process.ts";
 import { processesWithVariable, startMarkOf } from "../../src/adapters/target/process-table.ts";
-import { faultOf, runModule, temporaryFolder } from "../support/flag-store-contract.ts";
+import { faultOf } from "../support/faults.ts";
+import { runModule, temporaryFolder } from "../support/flag-store-contract.ts";
 
 const PROCESS_MODULE = new URL("../../src/adapters/target/process.ts", import.meta.url).href;
 

@@ -11,7 +11,8 @@ import { createEnvFileStore, readEnvironment } from "../../src/adapters/flags/en
 import { createSystemdTarget, type SystemdTargetOptions } from "../../src/adapters/target/systemd.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import type { Target } from "../../src/engine/ports.ts";
-import { BATCHING, faultOf, PARALLEL, put } from "../support/flag-store-contract.ts";
+import { faultOf } from "../support/faults.ts";
+import { BATCHING, PARALLEL, put } from "../support/flag-store-contract.ts";
 
 const run = promisify(execFile);
 const STAND_IN = fileURLToPath(new URL("../fakes/systemctl.mjs", import.meta.url));

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createView } from "../../src/adapters/flags/view.ts";
 import type { Answer } from "../../src/core/measurement.ts";
 import type { Metrics } from "../../src/engine/ports.ts";
-import { BATCHING, faultOf, flagDef, LIMIT, PARALLEL } from "../support/flag-store-contract.ts";
+import { faultOf } from "../support/faults.ts";
+import { BATCHING, flagDef, LIMIT, PARALLEL } from "../support/flag-store-contract.ts";
 
 const FLAGS = [PARALLEL, BATCHING, LIMIT];
 

@@ -1,13 +1,15 @@
 /** The demo's scene of the bot platform as a program: the whole story with a judged summary, and nothing left of it however it ends. */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { until } from "../support/eventually.ts";
+import { commandOf, isThere } from "../support/processes.ts";
 
 const MAIN = fileURLToPath(new URL("../../demo/main.ts", import.meta.url));
 /** The story takes about a minute; a machine with other things to do may take longer. */
@@ -80,28 +82,11 @@ function ours(): readonly number[] {
     .map(Number);
 }
 
-function commandOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
-  } catch {
-    return ""; // It ended meanwhile.
-  }
-}
-
 function outputOf(pid: string): string {
   try {
     return readlinkSync(`/proc/${pid}/fd/1`);
   } catch {
     return ""; // It ended meanwhile, or is somebody else's.
-  }
-}
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -1,4 +1,5 @@
 /** The bot platform of the demo as real processes: what it measures, what each flag does, how it fails, and that nothing of it is left. */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -24,6 +25,7 @@ import { createProcessTarget } from "../../src/adapters/target/process.ts";
 import type { FlagDef } from "../../src/core/plan.ts";
 import { OFF, ON, type Setting } from "../../src/core/setting.ts";
 import { eventually, until } from "../support/eventually.ts";
+import { isThere } from "../support/processes.ts";
 
 const MAIN = fileURLToPath(new URL("../../demo/bots/main.ts", import.meta.url));
 const WORLD = pathToFileURL(join(MAIN, "../world.ts")).href;
@@ -380,15 +382,6 @@ function firstLine(child: ChildProcess): Promise<string> {
     createInterface({ input: child.stdout }).once("line", resolve);
     child.once("exit", (code) => reject(new Error(`it ended with ${code}`)));
   });
-}
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 describe("life", () => {

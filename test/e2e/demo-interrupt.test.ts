@@ -1,12 +1,14 @@
 /** Ctrl-C in the demo's terminal, at any time: every process ends and every temporary folder goes. */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { eventually, until } from "../support/eventually.ts";
+import { commandOf, isThere } from "../support/processes.ts";
 
 const MAIN = fileURLToPath(new URL("../../demo/main.ts", import.meta.url));
 const STARTED_WITHIN_MS = 45_000;
@@ -41,23 +43,6 @@ function ours(): readonly number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && commandOf(name).includes(temp))
     .map(Number);
-}
-
-function commandOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
-  } catch {
-    return ""; // It ended meanwhile.
-  }
-}
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The page's address, once it is told. */

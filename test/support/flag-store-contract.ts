@@ -1,4 +1,5 @@
 /** What every flag store must do, whatever it is made of: one suite, run against each. */
+
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,7 +8,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { FlagDef } from "../../src/core/plan.ts";
 import type { Reading } from "../../src/core/rollout/desired.ts";
 import { OFF, ON, type Setting } from "../../src/core/setting.ts";
-import { type FlagStore, type FlagWrite, OutsideFault } from "../../src/engine/ports.ts";
+import type { FlagStore, FlagWrite } from "../../src/engine/ports.ts";
+import { faultOf } from "./faults.ts";
 
 /** A store under test, in a folder of its own. */
 export interface StoreUnderTest {
@@ -63,17 +65,6 @@ export function put(flag: FlagDef, setting: Setting, ifVersion?: string): FlagWr
   intents++;
   const write = { flag, setting, intent: `r7.${intents}.${flag.name}` };
   return ifVersion === undefined ? write : { ...write, ifVersion };
-}
-
-/** The fault that a promise rejects with; fails when it does not, or with something else. */
-export async function faultOf(promise: Promise<unknown>): Promise<OutsideFault> {
-  const outcome = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  expect(outcome).toBeInstanceOf(OutsideFault);
-  if (!(outcome instanceof OutsideFault)) throw new Error("unreachable");
-  return outcome;
 }
 
 /**

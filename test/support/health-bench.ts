@@ -1,12 +1,14 @@
 /** The health desk on virtual time, on a world whose services are down when the test says so; it can die and start again on the same journal. */
+
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 import type { Probe, WatchPlan, WatchTarget } from "../../src/core/watch/plan.ts";
 import type { ProbeEvent } from "../../src/core/watch/probe.ts";
 import { Health } from "../../src/engine/health.ts";
 import { HealthCommands } from "../../src/engine/health-commands.ts";
-import { type Clock, type OutboxDraft, OutsideFault } from "../../src/engine/ports.ts";
+import { type OutboxDraft, OutsideFault } from "../../src/engine/ports.ts";
 import type { CheckResult, Prober, Restarter, SubjectJournal } from "../../src/engine/watch-ports.ts";
 import { createRandom, createTimeline } from "../simulation/timeline.ts";
+import { createLives } from "./mortal-clock.ts";
 import { keepLog } from "./slack-bot.ts";
 import { createSubjectMemory, type SubjectMemory } from "./subject-memory.ts";
 
@@ -121,30 +123,17 @@ export async function startBench(plan: WatchPlan | readonly WatchPlan[], journal
     live: undefined,
     isPaged: () => false,
   };
-  let life = 0;
-  const clockOf = (mine: number): Clock => ({
-    now: () => ({ steady: timeline.now(), wall: WALL + timeline.now() }),
-    after(ms, act) {
-      let isOn = true;
-      timeline.after(ms, () => {
-        if (isOn && mine === life) act();
-      });
-      return () => {
-        isOn = false;
-      };
-    },
-    random: random.next,
-  });
+  const lives = createLives(timeline, random, WALL);
   const plansOf = (all: readonly WatchPlan[]) => new Map(all.map((one) => [one.watch, one]));
   const begin = async (plans: readonly WatchPlan[]) => {
-    const mine = life;
-    const clock = clockOf(mine);
+    const mine = lives.count();
+    const clock = lives.clock();
     // What a process that died had asked for never comes back to it.
     const ofThisLife = <T>(call: Promise<T>): Promise<T> =>
       new Promise((resolve, reject) => {
         call.then(
-          (value) => mine === life && resolve(value),
-          (error: unknown) => mine === life && reject(error),
+          (value) => mine === lives.count() && resolve(value),
+          (error: unknown) => mine === lives.count() && reject(error),
         );
       });
     const health = new Health({
@@ -199,10 +188,10 @@ export async function startBench(plan: WatchPlan | readonly WatchPlan[], journal
     kinds: async (id = "bots/api") => (await eventsOf(id)).map(({ kind }) => kind),
     /** The process dies without a word. */
     die() {
-      life += 1;
+      lives.end();
     },
     async restart(next: readonly WatchPlan[] = plans) {
-      life += 1;
+      lives.end();
       desk = await begin(next);
     },
   };

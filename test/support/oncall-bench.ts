@@ -1,4 +1,5 @@
 /** The real on-call desk on virtual time: a journal in memory that can go away, a pager model that fails as it is told, and restarts. */
+
 import type { Actor } from "../../src/core/event.ts";
 import type { PageRequest, PagerEvent } from "../../src/core/oncall/page.ts";
 import { sleep } from "../../src/engine/concurrency.ts";
@@ -6,6 +7,7 @@ import { OnCall } from "../../src/engine/oncall.ts";
 import { type Clock, type OutboxDraft, OutsideFault } from "../../src/engine/ports.ts";
 import type { Pager, PagerIncident } from "../../src/engine/watch-ports.ts";
 import { createRandom, createTimeline } from "../simulation/timeline.ts";
+import { createLives } from "./mortal-clock.ts";
 import { type KeptLog, keepLog } from "./slack-bot.ts";
 import { createSubjectMemory, type SubjectMemory } from "./subject-memory.ts";
 
@@ -127,22 +129,9 @@ export interface OnCallBenchOptions {
 export async function startOnCall(options: OnCallBenchOptions = {}): Promise<OnCallBench> {
   const timeline = createTimeline(0);
   const random = createRandom(7);
-  let life = 0;
-  const clockOf = (mine: number): Clock => ({
-    now: () => ({ steady: timeline.now(), wall: 1_800_000_000_000 + timeline.now() }),
-    after(ms, act) {
-      let isOn = true;
-      timeline.after(ms, () => {
-        if (isOn && mine === life) act();
-      });
-      return () => {
-        isOn = false;
-      };
-    },
-    random: random.next,
-  });
+  const lives = createLives(timeline, random, 1_800_000_000_000);
   const journal = createSubjectMemory();
-  const pager = new PagerModel({ ...clockOf(0), after: (ms, act) => clockOf(life).after(ms, act) });
+  const pager = new PagerModel({ ...lives.clock(), after: (ms, act) => lives.clock().after(ms, act) });
   pager.hasRest = options.rest ?? true;
   const log = keepLog();
   const told: OnCallBench["told"][number][] = [];
@@ -153,7 +142,7 @@ export async function startOnCall(options: OnCallBenchOptions = {}): Promise<OnC
   const pace = { secondTakesMs: 0 };
 
   const begin = async (): Promise<OnCall> => {
-    const clock = clockOf(life);
+    const clock = lives.clock();
     const desk = new OnCall({
       clock,
       journal,
@@ -210,7 +199,7 @@ export async function startOnCall(options: OnCallBenchOptions = {}): Promise<OnC
     now: () => timeline.now(),
     pass,
     async restart() {
-      life += 1;
+      lives.end();
       desk = await begin();
     },
   };

@@ -1,7 +1,6 @@
 /** Belay's own HTTP: commands by unix socket or by loopback and token, OFREP for services, its metrics and its health. */
 import { chmodSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -10,6 +9,7 @@ import type { Recorded } from "../../core/event.ts";
 import type { State } from "../../core/rollout/state.ts";
 import type { CommandAnswer, Log } from "../../engine/ports.ts";
 import { isBearer } from "./bearer.ts";
+import { close, listen, portOf } from "./listening.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
 /** A request that is not here by then is given up. */
@@ -53,7 +53,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   await listen(local, options.socketPath);
   chmodSync(options.socketPath, 0o600);
   try {
-    await listen(loopback, options.port);
+    await listen(loopback, { host: "127.0.0.1", port: options.port });
   } catch (error) {
     await close(local);
     throw error;
@@ -65,30 +65,6 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       rmSync(options.socketPath, { force: true });
     },
   };
-}
-
-function listen(server: Server, where: string | number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    const listening = (): void => {
-      server.off("error", reject);
-      resolve();
-    };
-    if (typeof where === "string") server.listen(where, listening);
-    else server.listen(where, "127.0.0.1", listening);
-  });
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
-}
-
-function portOf(server: Server): number {
-  const address: AddressInfo | string | null = server.address();
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 const commandSchema = z.strictObject({

@@ -1,11 +1,11 @@
 /** The door for webhooks: a listener of its own, on loopback unless told otherwise, that gives slow senders up. */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http";
 import type { Duplex } from "node:stream";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
-import { type Log, OutsideFault } from "../../engine/ports.ts";
+import { type Log, messageOfFault, OutsideFault } from "../../engine/ports.ts";
 import { keepHeapTight } from "./heap.ts";
+import { close, listen, portOf } from "./listening.ts";
 import type { HttpServer } from "./server.ts";
 
 /** A request that is not here by then is given up, ms. */
@@ -51,7 +51,10 @@ export async function startWebhooks(options: WebhooksOptions): Promise<HttpServe
   );
   server.maxConnections = MAX_CONNECTIONS;
   server.on("clientError", (error: Error, socket: Duplex) => refuse(error, socket, log));
-  await listen(server, host, port);
+  await listen(server, { host, port }).catch((error: unknown) => {
+    const why = `webhooks cannot be taken on ${host}:${port}: ${messageOfFault(error)}`;
+    throw new OutsideFault(why, { recoverable: false, cause: error });
+  });
   return { port: portOf(server), close: () => close(server) };
 }
 
@@ -72,32 +75,3 @@ const REFUSALS: ReadonlyMap<string, readonly [status: string, why: string]> = ne
   ["ERR_HTTP_REQUEST_TIMEOUT", ["408 Request Timeout", "it was not complete in time"]],
   ["HPE_HEADER_OVERFLOW", ["431 Request Header Fields Too Large", "its headers are too long"]],
 ]);
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error): void =>
-      reject(
-        new OutsideFault(`webhooks cannot be taken on ${host}:${port}: ${error.message}`, {
-          recoverable: false,
-          cause: error,
-        }),
-      );
-    server.once("error", failed);
-    server.listen(port, host, () => {
-      server.off("error", failed);
-      resolve();
-    });
-  });
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
-}
-
-function portOf(server: Server): number {
-  const address: AddressInfo | string | null = server.address();
-  return typeof address === "object" && address !== null ? address.port : 0;
-}

@@ -5,8 +5,7 @@ import { messageOfFault, OutsideFault, type Target } from "../../engine/ports.ts
 import type { Restarter } from "../../engine/watch-ports.ts";
 import { runProgram } from "./exec.ts";
 import { restartByHttp, type Send, waitUntilUp } from "./http.ts";
-import { createProcessTarget } from "./process.ts";
-import { createSystemdTarget } from "./systemd.ts";
+import { createUnitTarget } from "./unit.ts";
 
 export interface RestarterOptions {
   /** Guarded requests, for `http` targets and for `up` of others. */
@@ -62,26 +61,9 @@ export function createUnits(
   const known = new Map<string, Target>();
   return (entry, upWithinMs) => {
     const key = `${upWithinMs} ${JSON.stringify(entry)}`;
-    const target = known.get(key) ?? unitOf(entry, upWithinMs, environmentOf);
+    const environment = async () => (typeof entry === "string" ? {} : environmentOf(entry.process.pidfile));
+    const target = known.get(key) ?? createUnitTarget(entry, { upWithinMs, environment });
     known.set(key, target);
     return target;
   };
-}
-
-function unitOf(
-  entry: RestartEntry,
-  upWithinMs: number,
-  environmentOf: (pidfile: string) => Promise<Readonly<Record<string, string>>>,
-): Target {
-  if (typeof entry === "string") return createSystemdTarget({ unit: entry, upWithinMs });
-  const { command, pidfile, cwd, log, stop_timeout } = entry.process;
-  return createProcessTarget({
-    command,
-    pidfile,
-    cwd,
-    logFile: log,
-    stopTimeoutMs: stop_timeout,
-    upWithinMs,
-    environment: () => environmentOf(pidfile),
-  });
 }
