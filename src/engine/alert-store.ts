@@ -1,6 +1,6 @@
 /** Puts firings into the journal before they are answered: those that wait go together in one transaction, and no queue grows without end. */
 import type { IncomingAlert } from "../core/alerts/incoming.ts";
-import { withDeadline } from "./concurrency.ts";
+import { soonOn } from "./patience.ts";
 import { type Clock, type Log, messageOfFault, OutsideFault } from "./ports.ts";
 import type { SubjectJournal } from "./watch-ports.ts";
 
@@ -10,9 +10,6 @@ const MOST_KNOWN = 50_000;
 const MOST_WAITING = 10_000;
 /** Firings in one transaction. */
 const MOST_AT_ONCE = 1_000;
-
-/** A journal that takes longer is treated as gone, ms. */
-const JOURNAL_DEADLINE_MS = 1_500;
 
 /** What the journal remembers of alerts. */
 export type AlertJournal = Pick<
@@ -29,6 +26,7 @@ export class AlertStore {
   readonly #clock: Clock;
   readonly #journal: AlertJournal;
   readonly #log: Log;
+  readonly #soon: ReturnType<typeof soonOn>;
   /** Keys that were told, and whether the journal has them; the least recently added first. */
   readonly #known = new Map<string, "told" | "stored">();
   readonly #waiting: Waiting[] = [];
@@ -40,6 +38,7 @@ export class AlertStore {
     this.#clock = clock;
     this.#journal = journal;
     this.#log = log;
+    this.#soon = soonOn(clock);
   }
 
   /** Whether this firing was told before; from now on it was. */
@@ -120,10 +119,6 @@ export class AlertStore {
         error: messageOfFault(error),
       });
     }
-  }
-
-  #soon<T>(call: Promise<T>): Promise<T> {
-    return withDeadline(this.#clock, JOURNAL_DEADLINE_MS, "journal", call);
   }
 
   #note(key: string, how: "told" | "stored"): void {

@@ -9,8 +9,8 @@ import {
   type ToldProbe,
   unknownPost,
 } from "../core/report/health-words.ts";
-import type { Alert } from "../core/report/told.ts";
 import type { PageAbout, ProbeEvent, ProbeState, RecordedProbe } from "../core/watch/probe.ts";
+import { pageDraft, postDraft } from "./drafts.ts";
 import type { OutboxDraft } from "./ports.ts";
 
 /** A page of a probe whose cause is gone. */
@@ -93,11 +93,11 @@ function failureDrafts(
   const drafts: OutboxDraft[] = [];
   const post = failurePost(told);
   if (post !== undefined && channel !== undefined && news.length > 0)
-    drafts.push(postDraft(key, channel, post, mention, newest.wall));
+    drafts.push(postDraft(key, "urgent", channel, post, mention, newest.wall));
   const users = degradedPost(told);
   const toUsers = news.some(({ event }) => NEWS_TO_USERS.has(event.kind));
   if (users !== undefined && plan.usersChannel !== undefined && toUsers)
-    drafts.push(postDraft(`${key}:users`, plan.usersChannel, users, false, newest.wall));
+    drafts.push(postDraft(`${key}:users`, "urgent", plan.usersChannel, users, false, newest.wall));
   return drafts;
 }
 
@@ -114,6 +114,7 @@ function unknownDrafts(
       return [
         postDraft(
           `${postKey(state, unknown.seq)}:blind`,
+          "urgent",
           channel,
           unknownPost(told, unknown, false),
           false,
@@ -123,7 +124,14 @@ function unknownDrafts(
     if (event.kind !== "known") return [];
     const { unknown: was } = event;
     return [
-      postDraft(`${postKey(state, was.seq)}:blind`, channel, unknownPost(told, was, true), false, wall),
+      postDraft(
+        `${postKey(state, was.seq)}:blind`,
+        "urgent",
+        channel,
+        unknownPost(told, was, true),
+        false,
+        wall,
+      ),
     ];
   });
 }
@@ -146,11 +154,7 @@ function askedDrafts(
   );
   if (newest === undefined || told.state.phase === "failing") return [];
   const key = `${postKey(told.state, asked.seq)}:restart`;
-  return [postDraft(key, channel, askedPost(told, asked), false, newest.wall)];
-}
-
-function postDraft(key: string, channel: string, post: Alert, mention: boolean, wall: number): OutboxDraft {
-  return { run: undefined, key, lane: "urgent", body: { kind: "post", channel, post, mention }, wall };
+  return [postDraft(key, "urgent", channel, askedPost(told, asked), false, newest.wall)];
 }
 
 function pageDrafts(
@@ -168,11 +172,11 @@ function pageDrafts(
     pageOpen(failing)
   ) {
     const key = `${postKey(told.state, recorded.seq)}:gave-up`;
-    return [postDraft(key, channel, gaveUpPost(told), true, recorded.wall)];
+    return [postDraft(key, "urgent", channel, gaveUpPost(told), true, recorded.wall)];
   }
   return pagedBy(told, recorded.event).flatMap((about): readonly OutboxDraft[] => {
     const key = pageKey(told.state, about);
-    return key === undefined ? [] : [pageDraft(told, key, about, recorded.wall, channel)];
+    return key === undefined ? [] : [pageDraft(pageOf(told, key, about, recorded.wall, channel))];
   });
 }
 
@@ -202,15 +206,15 @@ function pageKey(state: ProbeState, about: PageAbout): string | undefined {
   return seq === undefined ? undefined : `probe:${state.id}:${seq}:${about}`;
 }
 
-function pageDraft(
+function pageOf(
   told: ToldProbe,
   key: string,
   about: PageAbout,
   wall: number,
   channel: string | undefined,
-): OutboxDraft {
+): PageRequest {
   const { plan, probe } = told;
-  const page: PageRequest = {
+  return {
     key,
     severity: about === "flapping" ? "P2" : (probe.page ?? "P1"),
     summary: pageSummary(told, about),
@@ -221,7 +225,6 @@ function pageDraft(
     ...(channel === undefined ? {} : { channel }),
     ...(probe.runbook === undefined ? {} : { runbook: probe.runbook }),
   };
-  return { run: undefined, key: `page:${key}`, lane: "page", body: { kind: "page", page }, wall };
 }
 
 /** The pages whose cause is gone in this state. Level, not edge: asked again after a start, it names them again. */

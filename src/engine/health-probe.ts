@@ -61,7 +61,6 @@ export class ProbeDesk {
   #isChecking = false;
   #isDeciding = false;
   #isHanging = false;
-  #isFlushing = false;
   #stopped = false;
   #isClosed = false;
   /** This process is at work on the restart that the state tells of. */
@@ -86,10 +85,6 @@ export class ProbeDesk {
         ...deps,
         kind: "probe",
         id,
-        // What is owed is put to the journal again and again, and to people only when it is new.
-        sendNow: (drafts) => {
-          if (!this.#isFlushing) deps.sendNow(drafts);
-        },
         evolve: (state, recorded) => evolveProbe(state ?? newProbe(id, recorded.at), recorded),
         isOpen: isOpenProbe,
         announce: (state, events) =>
@@ -157,7 +152,7 @@ export class ProbeDesk {
     return this.#turns(async () => {
       if (this.inHand) return false;
       if (isOpenProbe(this.state())) await this.recordNow([{ kind: "retired" }]);
-      else await this.#flush();
+      else await this.#keeper.commit([]);
       this.#isClosed = this.isFlushed();
       return this.#isClosed;
     });
@@ -218,7 +213,7 @@ export class ProbeDesk {
 
   async #decideNow(): Promise<void> {
     const { clock, begin } = this.#deps;
-    if (!this.isFlushed()) await this.#flush();
+    if (!this.isFlushed()) await this.#keeper.commit([]);
     for (let round = 0; round < MOST_ROUNDS && !this.#stopped; round++) {
       const events = decideProbe(
         this.#plan,
@@ -236,15 +231,6 @@ export class ProbeDesk {
         return;
       }
       await this.recordNow(events);
-    }
-  }
-
-  async #flush(): Promise<void> {
-    this.#isFlushing = true;
-    try {
-      await this.#keeper.commit([]);
-    } finally {
-      this.#isFlushing = false;
     }
   }
 

@@ -6,6 +6,7 @@ import { keyOfPager, type PageRequest, type PagerChange, pagerKeyOf } from "../c
 import { incidentPost } from "../core/report/incident-post.ts";
 import { SECOND } from "../core/time.ts";
 import { type Bell, createBell } from "./concurrency.ts";
+import { postDraft } from "./drafts.ts";
 import { IncidentPager } from "./oncall-pager.ts";
 import {
   type Clock,
@@ -345,6 +346,5 @@ function messagesOf(incident: Incident, wall: number): readonly OutboxDraft[] {
     return [{ run, key, lane: "urgent", body: { kind: "alert", run, channel, ...tells }, wall }];
   }
   const post = incidentPost(incident);
-  const body = { kind: "post" as const, channel, post, mention: incident.phase === "open" };
-  return [{ run: undefined, key: `incident:${id}`, lane: "urgent", body, wall }];
+  return [postDraft(`incident:${id}`, "urgent", channel, post, incident.phase === "open", wall)];
 }

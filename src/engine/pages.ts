@@ -1,10 +1,11 @@
 /** What a rollout's events ask of on-call: pages, and changes for the pager's timeline. */
 import { type Recorded, tellingOf } from "../core/event.ts";
-import type { PageRequest, PagerChange } from "../core/oncall/page.ts";
+import type { PagerChange } from "../core/oncall/page.ts";
 import type { Plan } from "../core/plan.ts";
 import { eventInWords } from "../core/report/words.ts";
 import { newestUndoable, type State, stageAt } from "../core/rollout/state.ts";
 import { formatSetting, sameSetting } from "../core/setting.ts";
+import { pageDraft } from "./drafts.ts";
 import type { OutboxDraft } from "./ports.ts";
 
 /** The key of the page about one rollback. */
@@ -81,16 +82,6 @@ function requestOf({ plan, after, wall, channel }: About) {
     ...(newest < 0 ? {} : { stage: stageAt(plan, newest).name }),
     ...(channel === undefined ? {} : { channel }),
     ...(plan.runbook === undefined ? {} : { runbook: plan.runbook }),
-  };
-}
-
-function pageDraft(page: PageRequest): OutboxDraft {
-  return {
-    run: page.run,
-    key: `page:${page.key}`,
-    lane: "page",
-    body: { kind: "page", page },
-    wall: page.wall,
   };
 }
 

@@ -20,7 +20,8 @@ export function hurried<T>(clock: Clock, call: Promise<T>): Promise<T> {
 
 type Soon = <T>(call: Promise<T>) => Promise<T>;
 
-function soonOn(clock: Clock): Soon {
+/** Gives a call of the journal its end. */
+export function soonOn(clock: Clock): Soon {
   return (call) => withDeadline(clock, JOURNAL_DEADLINE_MS, "journal", call);
 }
 

@@ -6,6 +6,7 @@ import { decidePlan, decideUnplanned, planOf } from "../core/watch/job-plan.ts";
 import { clockBackPost, jobId, missedPost } from "../core/watch/job-words.ts";
 import type { Job, WatchPlan } from "../core/watch/plan.ts";
 import { withDeadline } from "./concurrency.ts";
+import { postDraft } from "./drafts.ts";
 import { type Clock, createTurns, type Log, messageOfFault, type OutboxDraft } from "./ports.ts";
 import { collectFires } from "./schedules-fires.ts";
 import {
@@ -279,21 +280,13 @@ export class JobDesk {
       if (event.kind === "clock_back") {
         const post = clockBackPost(plan.watch, job, event, wall);
         const key = `post:job:${this.id}:clock:${event.claimedUpTo}`;
-        return [
-          {
-            run: undefined,
-            key,
-            lane: "normal",
-            body: { kind: "post", channel, post, mention: false },
-            wall,
-          },
-        ];
+        return [postDraft(key, "normal", channel, post, false, wall)];
       }
       if (event.kind !== "passed_over" || event.why !== "missed") return [];
       const post = missedPost(plan.watch, job, event, runsNow);
       const key = `post:job:${this.id}:missed:${event.instants.at(-1) ?? event.older?.last}`;
       const lane = isLoud ? "urgent" : "normal";
-      return [{ run: undefined, key, lane, body: { kind: "post", channel, post, mention: isLoud }, wall }];
+      return [postDraft(key, lane, channel, post, isLoud, wall)];
     });
   }
 

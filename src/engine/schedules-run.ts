@@ -5,6 +5,7 @@ import { formatDuration } from "../core/time.ts";
 import type { JobOutcome, JobState } from "../core/watch/job.ts";
 import { actionInWords, jobId, outcomePost, type Ran, whenLine } from "../core/watch/job-words.ts";
 import type { Job, JobAction, TrendQuestion, WatchPlan } from "../core/watch/plan.ts";
+import { postDraft } from "./drafts.ts";
 import { type Clock, type Lane, messageOfFault, type OutboxDraft } from "./ports.ts";
 
 /** What a trend says: whether it asks for a restart, in words; or why nobody can tell. */
@@ -79,14 +80,9 @@ export function resultOf(
   if (channel === undefined) return { outcome, detail, outbox: [] };
   const isFailed = outcome === "failed";
   const lane: Lane = isFailed || outcome === "no_evidence" ? "urgent" : "normal";
-  const draft: OutboxDraft = {
-    run: undefined,
-    key: `post:job:${jobId(plan.watch, job.name)}:${ran.instant}`,
-    lane,
-    body: { kind: "post", channel, post: post ?? outcomePost(plan.watch, job, ran), mention: isFailed },
-    wall: ran.endedWall,
-  };
-  return { outcome, detail, outbox: [draft] };
+  const key = `post:job:${jobId(plan.watch, job.name)}:${ran.instant}`;
+  const told = post ?? outcomePost(plan.watch, job, ran);
+  return { outcome, detail, outbox: [postDraft(key, lane, channel, told, isFailed, ran.endedWall)] };
 }
 
 interface Attempt {
