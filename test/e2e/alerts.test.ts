@@ -118,7 +118,7 @@ describe("an alert", () => {
     expect(causeOf(started.event)).toMatchObject({
       kind: "alert",
       name: "HighErrorRate",
-      detail: expect.stringMatching(/^\S+ s after parallel went live: more than 15 % of files fail$/),
+      detail: expect.stringMatching(/^\S+ m?s after parallel went live: more than 15 % of files fail$/),
     });
     await world.event("rollback_off");
     expect(flagsIn(ground.flagsPath)).toMatchObject({
@@ -138,7 +138,7 @@ describe("an alert", () => {
         .map((message) => world.slack.textOf(message))
         .find((one) => one.includes("Belay (alert HighErrorRate)")),
     );
-    expect(text).toMatch(/alert HighErrorRate fired .*, \S+ s after parallel went live/);
+    expect(text).toMatch(/alert HighErrorRate fired .*, \S+ m?s after parallel went live/);
     expect(world.log()).toContain("it began before");
     expect(world.slack.violations()).toEqual([]);
     await world.belay.stop();

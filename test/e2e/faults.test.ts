@@ -28,13 +28,14 @@ const VALUE_LIES: Readonly<Record<Exclude<ValueLie, "bad">, RegExp>> = {
   partial: /failures \(partial: shard 2 of 3 did not answer/,
   stale: /failures \(stale: the newest sample is 6\d s old/,
 };
+/** The whole server lies, so it depends on the moment whose poll meets it first. */
 const SERVER_LIES: Readonly<Record<ServerLie, RegExp>> = {
-  error_500: /failures \(http_status: .*500/,
-  busy_429: /failures \(rate_limited: /,
-  html_200: /failures \(not_json: /,
-  error_in_200: /failures \(error_status: storage is read-only/,
-  silent: /failures \(timeout: /,
-  reset: /failures \((network|refused): /,
+  error_500: /(?:failures|alive) \(http_status: .*500/,
+  busy_429: /(?:failures|alive) \(rate_limited: /,
+  html_200: /(?:failures|alive) \(not_json: /,
+  error_in_200: /(?:failures|alive) \(error_status: storage is read-only/,
+  silent: /(?:failures|alive) \(timeout: /,
+  reset: /(?:failures|alive) \((network|refused): /,
 };
 /** Which lies are told one after the other, and which side by side. The first lane has a channel. */
 const LIES_BY_LANE: Readonly<Record<string, readonly (keyof typeof VALUE_LIES | ServerLie)[]>> = {
