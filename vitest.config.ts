@@ -85,8 +85,8 @@ export default defineConfig({
           ...limits(60_000, 60_000),
           name: "apart",
           retry: RETRIES,
-          // They wait for processes and deadlines most of the time, and measure no latency: four at once.
-          maxWorkers: 4,
+          // They wait for processes and deadlines most of the time, and measure no latency: three at once leave the demo's services room.
+          maxWorkers: 3,
           include: APART,
           sequence: { groupOrder: 3 },
         },
