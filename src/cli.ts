@@ -11,7 +11,7 @@ import { type Door, sendCommand } from "./adapters/http/client.ts";
 import { manifestOf } from "./adapters/slack/manifest.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { worstBound } from "./core/bound.ts";
-import { parseCommand } from "./core/command.ts";
+import { isDesk, parseCommand } from "./core/command.ts";
 import type { Plan } from "./core/plan.ts";
 import { formatDuration, SECOND } from "./core/time.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
@@ -129,6 +129,12 @@ async function doCommand(words: readonly string[], flags: DoFlags): Promise<void
       fail(`Belay could not be asked: ${sent.why}. Nothing is known to have changed.`, 2);
   }
   const parsed = parseCommand(text);
+  if (!("kind" in parsed) && isDesk(parsed.spec.noun)) {
+    fail(
+      "Belay is not running: it pages nobody, checks no probe and runs no job, so it can neither do this nor tell how things stand. Nothing changed. Start it (`belay start`); until then page and acknowledge in PagerDuty itself.",
+      2,
+    );
+  }
   if (!("kind" in parsed) && parsed.spec.direction === "forward") {
     fail(
       "Belay is not running, and nothing goes forward unwatched. Start it (`belay start`); `rollback`, `hold` and reads work without it.",

@@ -3,15 +3,18 @@ import type { PageRequest } from "./core/oncall/page.ts";
 import type { Plan } from "./core/plan.ts";
 import { isOpenRun, type State } from "./core/rollout/state.ts";
 import { formatDuration, MINUTE } from "./core/time.ts";
-import type { Log } from "./engine/ports.ts";
+import { type Log, messageOfFault } from "./engine/ports.ts";
 
 /** An urgent message that waits longer than this in a live rollout is paged, ms. */
 const DARK_MS = 2 * MINUTE;
+const KEY = "belay.slack_dark.";
 
 export interface DarknessDeps {
   readonly log: Log;
   readonly runs: () => readonly { readonly plan: Plan; readonly state: State }[];
   readonly page: (page: PageRequest) => void;
+  /** Keys of the pages that nobody has resolved. */
+  readonly openPages: () => readonly string[];
   readonly resolvePage: (key: string, because: string) => Promise<void>;
 }
 
@@ -26,12 +29,15 @@ export class Darkness {
 
   /** To be called every few seconds. `since`: wall ms since which the oldest urgent message has waited; undefined when none waits. */
   look(since: number | undefined, wall: number): void {
-    const { log, page, resolvePage, runs } = this.#deps;
-    const paged = this.#paged;
-    if (paged !== undefined && paged !== since) {
-      this.#paged = undefined;
-      void resolvePage(keyOf(paged), "Slack takes urgent messages again").catch(() => undefined);
+    const { log, openPages, page, resolvePage, runs } = this.#deps;
+    // Level, not edge: a page from before a restart ends as well.
+    for (const key of openPages()) {
+      if (!key.startsWith(KEY) || (since !== undefined && key === keyOf(since))) continue;
+      void resolvePage(key, "Slack takes urgent messages again").catch((error: unknown) =>
+        log.error("a page could not be resolved", { key, error: messageOfFault(error) }),
+      );
     }
+    if (this.#paged !== since) this.#paged = undefined;
     if (since === undefined || wall - since <= DARK_MS) return;
     const live = runs().find(({ state }) => isOpenRun(state));
     if (live === undefined) return;
@@ -46,5 +52,5 @@ export class Darkness {
 }
 
 function keyOf(since: number): string {
-  return `belay.slack_dark.${Math.round(since)}`;
+  return `${KEY}${Math.round(since)}`;
 }

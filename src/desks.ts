@@ -1,7 +1,6 @@
 /** Composes the desks besides the rollouts: on call, alerts, health and schedules, with their outsides; started after the engine and stopped before it. */
 import { createCalendar } from "./adapters/calendar.ts";
 import { createHeartbeat, type Heartbeat } from "./adapters/heartbeat.ts";
-import type { HttpServer } from "./adapters/http/server.ts";
 import { createPagerDuty } from "./adapters/pagerduty/events.ts";
 import { createSecondChannel } from "./adapters/second-channel.ts";
 import type { Config } from "./config.ts";
@@ -14,6 +13,7 @@ import { isLive, isOpenRun, type State } from "./core/rollout/state.ts";
 import { MINUTE, SECOND } from "./core/time.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
 import { Darkness } from "./darkness.ts";
+import type { Door } from "./door.ts";
 import { Alerts } from "./engine/alerts.ts";
 import type { Desks as CommandDesks } from "./engine/commands.ts";
 import { withDeadline } from "./engine/concurrency.ts";
@@ -32,11 +32,14 @@ import { Schedules } from "./engine/schedules.ts";
 import { createScheduleCommands, scheduleDesk } from "./engine/schedules-commands.ts";
 import type { JobActions } from "./engine/schedules-run.ts";
 import type { Calendar, Pager, SecondChannel, SubjectJournal } from "./engine/watch-ports.ts";
-import { openHooks } from "./hooks.ts";
+import { hooksDoor } from "./hooks.ts";
 
 const HEARTBEAT_MS = MINUTE;
 /** What alerts there were before may take this long to be judged; then the webhooks are opened all the same, ms. */
 const ALERTS_WITHIN_MS = 5 * SECOND;
+
+/** The journal may take this long to tell of one run, ms. */
+const RUN_WITHIN_MS = 2 * SECOND;
 
 export interface DesksOptions {
   readonly config: Config;
@@ -71,7 +74,7 @@ export class Desks {
   readonly #pager: (Pager & Closing) | undefined;
   readonly #second: (SecondChannel & Closing) | undefined;
   #watches: ReadonlyMap<string, WatchPlan> = new Map();
-  #hooks: HttpServer | undefined;
+  #hooks: Door | undefined;
   #heartbeat: Heartbeat | undefined;
 
   constructor(options: DesksOptions) {
@@ -89,6 +92,7 @@ export class Desks {
       log,
       runs: () => options.engine().plansAndStates(),
       page: (page) => this.#page(page),
+      openPages: () => this.#openPages(),
       resolvePage: (key, because) => this.onCall.resolvePage(key, because),
     });
     this.#health = this.#createHealth();
@@ -119,7 +123,7 @@ export class Desks {
 
   /** To be called when the engine has taken over what was live. Rejects when the journal cannot be read or the webhooks' port is taken. */
   async start(): Promise<void> {
-    const { config, clock, log, unwell } = this.#options;
+    const { config, clock, engine, log, unwell } = this.#options;
     await this.onCall.start();
     const alerts = this.alerts.start();
     await this.#health.start();
@@ -127,15 +131,16 @@ export class Desks {
     await withDeadline(clock, ALERTS_WITHIN_MS, "the alerts of before", alerts).catch((error: unknown) =>
       log.warn("alerts are taken before those of before are judged", { error: messageOfFault(error) }),
     );
-    if (config.hooksPort !== undefined)
-      this.#hooks = await openHooks({
-        config,
-        port: config.hooksPort,
-        clock,
-        log,
-        alerts: this.alerts,
-        onCall: this.onCall,
-      });
+    if (config.hooksPort !== undefined) {
+      const { alerts, onCall } = this;
+      const live = () =>
+        engine()
+          .plansAndStates()
+          .find(({ state }) => isOpenRun(state))?.plan;
+      const page = (asked: PageRequest): void => this.#page(asked);
+      this.#hooks = hooksDoor({ config, port: config.hooksPort, clock, log, alerts, onCall, live, page });
+      await this.#hooks.open();
+    }
     if (config.heartbeatUrl !== undefined)
       this.#heartbeat = createHeartbeat({
         url: config.heartbeatUrl,
@@ -200,6 +205,11 @@ export class Desks {
         );
   }
 
+  /** Keys of the pages that nobody has resolved. */
+  #openPages(): readonly string[] {
+    return this.onCall.incidents().flatMap(({ id, phase }) => (phase === "resolved" ? [] : [id]));
+  }
+
   /** Pages, whether or not the journal has it yet. */
   #page(page: PageRequest): void {
     const { log } = this.#options;
@@ -217,7 +227,8 @@ export class Desks {
   }
 
   async #ended(run: string): Promise<string | undefined> {
-    const stored = await this.#options.journal.run(run);
+    const { clock, journal } = this.#options;
+    const stored = await withDeadline(clock, RUN_WITHIN_MS, "journal", journal.run(run));
     return stored === undefined || isOpenRun(stored.state) ? undefined : endedWords(stored.state);
   }
 
@@ -249,7 +260,7 @@ export class Desks {
         return live === undefined ? undefined : `${live.state.rollout} (${live.state.run})`;
       },
       resolvePage: (key, because) => this.onCall.resolvePage(key, because),
-      pageOpen: (key) => this.onCall.incidents().some(({ id, phase }) => id === key && phase !== "resolved"),
+      pageOpen: (key) => this.#openPages().includes(key),
       sendNow: (drafts) => this.#options.engine().sendNow(drafts),
       ...(config.defaultChannel === undefined ? {} : { defaultChannel: config.defaultChannel }),
     });

@@ -1,18 +1,16 @@
 /** The composition root: from configuration to a running Belay, started and stopped in order. */
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { restoreClock, type SystemClock } from "./adapters/clock.ts";
 import { type Loaded, loadFolder } from "./adapters/files/folder.ts";
 import { formatProblem, ofWholeFile } from "./adapters/files/problem.ts";
 import { seedFileStore } from "./adapters/flags/file.ts";
 import { ofrepRoutes } from "./adapters/flags/ofrep.ts";
-import { type HttpServer, startHttp } from "./adapters/http/server.ts";
-import { createIds } from "./adapters/ids.ts";
+import { createIds, installationOf } from "./adapters/ids.ts";
 import { openSpool } from "./adapters/journal/spool.ts";
 import { openSqliteJournal, type SqliteJournal } from "./adapters/journal/sqlite.ts";
 import { prepareStateDir, type StateDir } from "./adapters/journal/state-dir.ts";
 import { createLog, type SystemLog } from "./adapters/log.ts";
-import { createLogChat } from "./adapters/log-chat.ts";
+import { createLogChat, NOBODY } from "./adapters/log-chat.ts";
 import { createSlack, type Slack } from "./adapters/slack/slack.ts";
 import { createTelemetry, type Telemetry } from "./adapters/telemetry.ts";
 import type { Config } from "./config.ts";
@@ -26,9 +24,9 @@ import { Desks } from "./desks.ts";
 import { type Accepted, Engine } from "./engine/engine.ts";
 import { type Chat, type CommandAnswer, type Intake, messageOfFault, OutsideFault } from "./engine/ports.ts";
 import { mayOf, secretsOf } from "./may.ts";
+import { OwnDoors } from "./own-doors.ts";
 
 const CLOCK_KEY = "clock";
-const INSTALLATION_KEY = "installation";
 /** How often the clock is saved, so that time goes on over a restart, ms. */
 const SAVE_CLOCK_MS = 5_000;
 
@@ -101,15 +99,6 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
   }
 }
 
-/** Made once and kept in the journal; another journal is another installation. */
-async function installationOf(journal: SqliteJournal): Promise<string> {
-  const known = await journal.meta(INSTALLATION_KEY);
-  if (known !== undefined) return known;
-  const made = randomBytes(4).toString("hex");
-  await journal.setMeta(INSTALLATION_KEY, made);
-  return made;
-}
-
 class Composition implements Belay {
   readonly engine: Engine;
   readonly #config: Config;
@@ -123,7 +112,7 @@ class Composition implements Belay {
   #mistakes: readonly string[] = [];
   /** Whether the files were without a mistake when they were loaded last. */
   #isSound = false;
-  #http: HttpServer | undefined;
+  #doors: OwnDoors | undefined;
   readonly #desksReady = Promise.withResolvers<void>();
   #ticker: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -157,7 +146,7 @@ class Composition implements Belay {
       mistakes: () => this.#mistakes,
       connect: (plan) => connections.connect(plan),
       mayOf: (actor) => mayOf(config, actor),
-      onCall: this.#desks.onCall,
+      onCall: options.alone === true ? NOBODY : this.#desks.onCall,
       desks: this.#desks.commands,
       desksReady: this.#desksReady.promise,
       alertsOf: (plan) => this.#desks.alerts.forRun(plan),
@@ -172,7 +161,7 @@ class Composition implements Belay {
   readonly plans = (): ReadonlyMap<string, Plan> => this.#plans;
 
   get httpPort(): number | undefined {
-    return this.#http?.port;
+    return this.#doors?.port;
   }
 
   get hooksPort(): number | undefined {
@@ -190,14 +179,12 @@ class Composition implements Belay {
     await this.#refuseIdleness();
     if (this.#options.alone !== true) await this.#openDoors();
     await this.engine.start();
-    if (this.#options.alone === true) await this.#desks.onCall.start();
-    else {
+    this.#ticker = setInterval(() => this.#tick(), SAVE_CLOCK_MS);
+    // Alone it is no desk: what is for them, and every message, waits for the next start.
+    if (this.#options.alone !== true) {
       await this.#desks.setWatches(this.#watches, this.#isSound);
       await this.#desks.start();
-    }
-    this.#desksReady.resolve();
-    this.#ticker = setInterval(() => this.#tick(), SAVE_CLOCK_MS);
-    if (this.#options.alone !== true) {
+      this.#desksReady.resolve();
       this.#slack?.start().catch((error: unknown) =>
         log.error("Slack could not be started; commands by `belay do` work", {
           error: messageOfFault(error),
@@ -256,7 +243,7 @@ class Composition implements Belay {
     await this.#slack
       ?.stop()
       .catch((error: unknown) => log.warn("Slack did not stop cleanly", { error: messageOfFault(error) }));
-    await this.#http?.close();
+    await this.#doors?.close();
     await this.#desks.stop();
     this.engine.stop();
     await this.#saveClock();
@@ -282,23 +269,30 @@ class Composition implements Belay {
   }
 
   #chat(): Chat {
+    if (this.#options.alone === true) return NOBODY;
     return this.#slack?.chat ?? createLogChat(this.#opened.log);
   }
 
   async #openDoors(): Promise<void> {
-    const { journal, log, connections, state, telemetry } = this.#opened;
-    this.#http = await startHttp({
-      port: this.#config.httpPort,
-      socketPath: join(state.path, "belay.sock"),
-      token: this.#config.token,
-      log,
-      command: ({ text, as, key }) => this.command(text, as, key),
-      runs: () => this.engine.runs(),
-      events: (run, from) => journal.events(run, from),
-      metrics: async () => ({ text: await telemetry.scrape(), contentType: telemetry.contentType }),
-      unwell: this.#unwell,
-      ofrep: ofrepRoutes(() => connections.embedded.current()),
-    });
+    const { clock, journal, log, connections, state, telemetry } = this.#opened;
+    const doors = new OwnDoors(
+      {
+        port: this.#config.httpPort,
+        socketPath: join(state.path, "belay.sock"),
+        token: this.#config.token,
+        log,
+        command: ({ text, as, key }) => this.command(text, as, key),
+        runs: () => this.engine.runs(),
+        events: (run, from) => journal.events(run, from),
+        metrics: async () => ({ text: await telemetry.scrape(), contentType: telemetry.contentType }),
+        unwell: this.#unwell,
+        ofrep: ofrepRoutes(() => connections.embedded.current()),
+      },
+      clock,
+      () => this.#isLive(),
+    );
+    this.#doors = doors;
+    await doors.open();
   }
 
   /** Loads the folder; plans with mistakes keep their last good version. What is wrong is logged and told by `list`; nothing here rejects. */
@@ -357,10 +351,12 @@ class Composition implements Belay {
   /** Without a rollout and a watch there is nothing to do, unless a live run has its frozen plan in the journal and must be watched. */
   async #refuseIdleness(): Promise<void> {
     if (this.#plans.size + this.#watches.size > 0 || this.#options.alone === true) return;
-    const runs = await this.#opened.journal.openRuns();
-    if (!runs.some(({ state }) => isOpenRun(state)))
-      throw new OutsideFault(this.#nothingLoaded(), { recoverable: false });
+    if (!(await this.#isLive())) throw new OutsideFault(this.#nothingLoaded(), { recoverable: false });
     this.#opened.log.error(`${this.#nothingLoaded()}; what is live is watched all the same`);
+  }
+
+  async #isLive(): Promise<boolean> {
+    return (await this.#opened.journal.openRuns()).some(({ state }) => isOpenRun(state));
   }
 
   #count(run: State, events: readonly Recorded[]): void {
@@ -383,7 +379,7 @@ class Composition implements Belay {
     const { clock, telemetry } = this.#opened;
     telemetry.beat(clock.now().wall);
     void this.#saveClock();
-    this.#desks.darkness.look(this.engine.darkSince(), clock.now().wall);
+    if (this.#options.alone !== true) this.#desks.darkness.look(this.engine.darkSince(), clock.now().wall);
   }
 
   async #saveClock(): Promise<void> {

@@ -2,7 +2,15 @@
 
 import { alertOf } from "../core/report/alert.ts";
 import { cardOf } from "../core/report/card.ts";
-import type { Chat, Log, OutboxItem, RunView } from "../engine/ports.ts";
+import { type Chat, type Log, type OutboxItem, OutsideFault, type RunView } from "../engine/ports.ts";
+
+const reject = (): Promise<never> =>
+  Promise.reject(
+    new OutsideFault("Belay is not running; the message waits for its next start", { recoverable: true }),
+  );
+
+/** Takes nothing, neither for the chat nor for on-call: for a command beside a stopped Belay, whose messages stay in the journal until it runs. */
+export const NOBODY = { post: reject, update: reject, page: reject, change: reject, incidentsOf: () => [] };
 
 export function createLogChat(log: Log): Chat {
   const tell = (item: OutboxItem, view: RunView | undefined): void => {

@@ -76,7 +76,7 @@ export function parseCommand(text: string, noun?: SlashNoun): Parsed | Refusal {
     (isDesk(named)
       ? undefined
       : VERBS.find((one) => one.noun === "belay" && one.verb === verb.toLowerCase()));
-  if (spec === undefined) return unknownVerb(named, verb, tail, because);
+  if (spec === undefined) return unknownVerb(named, noun, verb, tail, because);
   return readTail(spec, tail, because);
 }
 
@@ -91,7 +91,8 @@ function takeNoun(words: readonly string[], noun: SlashNoun | undefined): readon
   return ["rollout", words];
 }
 
-function isDesk(noun: Noun): noun is DeskNoun {
+/** Whether a desk besides the rollouts answers for it. */
+export function isDesk(noun: Noun): noun is DeskNoun {
   return DESK_NOUNS.some((one) => one === noun);
 }
 
@@ -149,19 +150,21 @@ function readTail(spec: VerbSpec, tail: readonly string[], because: string | und
 
 function unknownVerb(
   noun: Noun,
+  slash: SlashNoun | undefined,
   verb: string,
   tail: readonly string[],
   because: string | undefined,
 ): Refusal {
-  const near = nearest(verb.toLowerCase(), [
-    ...new Set(VERBS.filter((one) => one.noun === noun).map((one) => one.verb)),
-  ]);
+  const nouns = noun === "rollout" && slash !== "rollout" ? DESK_NOUNS : [];
+  const verbs = VERBS.filter((one) => one.noun === noun).map((one) => one.verb);
+  const near = nearest(verb.toLowerCase(), [...new Set([...verbs, ...nouns])]);
   if (near === undefined)
     return refuse("unknown_verb", `\`${shorten(verb)}\` is not a command. \`/belay help\` lists them.`, [
       { label: "Help", command: "belay help" },
     ]);
   const reason = because === undefined ? [] : ["because", because];
-  const command = [noun, near, ...tail, ...reason].join(" ").slice(0, 200);
+  const isNoun = nouns.some((one) => one === near);
+  const command = [...(isNoun ? [] : [noun]), near, ...tail, ...reason].join(" ").slice(0, 200);
   return refuse("unknown_verb", `\`${shorten(verb)}\` is not a command; did you mean \`${near}\`?`, [
     { label: `Run ${near}`, command, confirm: `Run "${command}"?` },
   ]);

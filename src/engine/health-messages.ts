@@ -5,6 +5,7 @@ import {
   degradedPost,
   failurePost,
   gaveUpPost,
+  mutePost,
   pageSummary,
   type ToldProbe,
   unknownPost,
@@ -65,6 +66,7 @@ export function draftsOf(
     ...failureDrafts(told, events, channel),
     ...unknownDrafts(told, events, channel),
     ...askedDrafts(told, events, channel),
+    ...muteDrafts(told, events, channel),
     ...events.flatMap((recorded) => pageDrafts(told, recorded, channel, pageOpen)),
   ];
 }
@@ -82,7 +84,7 @@ function failureDrafts(
   const { plan, probe, state } = told;
   const { episode } = state;
   const newest = events.at(-1);
-  if (episode === undefined || !episode.told || newest === undefined) return [];
+  if (episode === undefined || newest === undefined) return [];
   const failing = state.phase === "failing";
   const news = events.filter(
     ({ event }) => TOLD.has(event.kind) || (failing && TOLD_WHILE_FAILING.has(event.kind)),
@@ -92,7 +94,8 @@ function failureDrafts(
   const mention = probe.page === undefined && failing;
   const drafts: OutboxDraft[] = [];
   const post = failurePost(told);
-  if (post !== undefined && channel !== undefined && news.length > 0)
+  // A mute keeps trouble from the team that muted it, not from the users.
+  if (episode.told && post !== undefined && channel !== undefined && news.length > 0)
     drafts.push(postDraft(key, "urgent", channel, post, mention, newest.wall));
   const users = degradedPost(told);
   const toUsers = news.some(({ event }) => NEWS_TO_USERS.has(event.kind));
@@ -155,6 +158,23 @@ function askedDrafts(
   if (newest === undefined || told.state.phase === "failing") return [];
   const key = `${postKey(told.state, asked.seq)}:restart`;
   return [postDraft(key, "urgent", channel, askedPost(told, asked), false, newest.wall)];
+}
+
+/** Who keeps trouble from being heard says so to everybody; as does Belay when it is heard again. */
+function muteDrafts(
+  told: ToldProbe,
+  events: readonly RecordedProbe[],
+  channel: string | undefined,
+): readonly OutboxDraft[] {
+  const { episode, phase } = told.state;
+  // The message of a failure tells of it itself.
+  if (channel === undefined || (phase === "failing" && episode?.told === true)) return [];
+  return events.flatMap(({ event, seq, wall }): readonly OutboxDraft[] => {
+    if (event.kind !== "muted" && event.kind !== "unmuted") return [];
+    return [
+      postDraft(`${postKey(told.state, seq)}:mute`, "normal", channel, mutePost(told, event), false, wall),
+    ];
+  });
 }
 
 function pageDrafts(

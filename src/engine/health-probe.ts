@@ -85,7 +85,7 @@ export class ProbeDesk {
         ...deps,
         kind: "probe",
         id,
-        evolve: (state, recorded) => evolveProbe(state ?? newProbe(id, recorded.at), recorded),
+        evolve: (state, recorded) => evolveProbe(state ?? this.#blank, recorded),
         isOpen: isOpenProbe,
         announce: (state, events) =>
           draftsOf(

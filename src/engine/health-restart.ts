@@ -124,7 +124,10 @@ export class Restarts {
       const inTheWay = await this.#clear(plan, target.name, how, giveUpAt);
       if (inTheWay !== undefined)
         return { ok: false, detail: inTheWay, tookMs: clock.now().steady - begunAt };
-      await this.#hold(plan, target.name, how.planned);
+      if (!(await this.#hold(plan, target.name, how.planned, giveUpAt))) {
+        const detail = `not restarted: ${this.underWay(plan.service, plan.environment) ?? "another restart is under way"}`;
+        return { ok: false, detail, tookMs: clock.now().steady - begunAt };
+      }
       if (this.#obstacle(plan, target.name, how) === undefined) break;
       this.#release(plan, target.name);
     }
@@ -306,13 +309,22 @@ export class Restarts {
     return true;
   }
 
-  async #hold(plan: WatchPlan, target: string, planned: boolean): Promise<void> {
+  /** Waits for its turn; false when it had none until `giveUpAt` (steady ms). */
+  async #hold(plan: WatchPlan, target: string, planned: boolean, giveUpAt: number): Promise<boolean> {
+    const { clock } = this.#deps;
     const key = keyOf(plan, target);
     while (!this.#tryHold(plan, target, planned)) {
-      await new Promise<void>((resolve) => {
-        this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), resolve]);
-      });
+      const leftMs = giveUpAt - clock.now().steady;
+      if (leftMs <= 0 || this.#stopped) return false;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), resolve]);
+      const cancel = clock.after(leftMs, resolve);
+      await promise;
+      cancel();
+      const others = (this.#waiting.get(key) ?? []).filter((one) => one !== resolve);
+      this.#waiting.set(key, others);
     }
+    return true;
   }
 
   #release(plan: WatchPlan, target: string): void {

@@ -1,16 +1,25 @@
 /** The health desk: every probe of every watch at its interval, restarts within their budget, and what people are told of it. */
+import type { PageRequest } from "../core/oncall/page.ts";
 import type { ProbeFact } from "../core/report/health-post.ts";
 import { probeFact } from "../core/report/health-status.ts";
 import type { Probe, WatchPlan, WatchTarget } from "../core/watch/plan.ts";
 import { evolveProbe, isOpenProbe, type ProbeState, type RecordedProbe } from "../core/watch/probe.ts";
 import type { Counting } from "../core/watch/probe-row.ts";
 import { countingFor, type TargetFacts, targetFacts } from "../core/watch/restart.ts";
+import { pageDraft } from "./drafts.ts";
 import { CheckCounts } from "./health-counts.ts";
 import { PageEnds } from "./health-ends.ts";
 import { draftsOf, endedPages } from "./health-messages.ts";
 import { ProbeDesk, type ProbeDeskDeps, probeId } from "./health-probe.ts";
 import { type RestartHow, type RestartResult, Restarts } from "./health-restart.ts";
-import { type Clock, createTurns, type Log, messageOfFault, type OutboxDraft } from "./ports.ts";
+import {
+  type Clock,
+  createTurns,
+  type Log,
+  messageOfFault,
+  type OutboxDraft,
+  OutsideFault,
+} from "./ports.ts";
 import type { Prober, Restarter, SubjectJournal } from "./watch-ports.ts";
 
 /** Decisions that only time brings (a mute's end, the distance between restarts) are taken this often. */
@@ -154,10 +163,9 @@ export class Health {
     const wanted = plans.flatMap((plan) =>
       plan.probes.map((probe) => ({ plan, probe, id: probeId(plan, probe) })),
     );
-    const stored = new Map<string, ProbeState | undefined>();
-    for (const { id } of wanted)
-      if (!this.#desks.has(id) && !this.#leaving.has(id))
-        stored.set(id, await this.#deps.journal.subject("probe", id));
+    const stored = new Map<string, ProbeState | "unreadable" | undefined>();
+    for (const { plan, id } of wanted)
+      if (!this.#desks.has(id) && !this.#leaving.has(id)) stored.set(id, await this.#stored(plan, id));
     this.#plans = new Map(plans.map((plan) => [plan.watch, plan]));
     const probers = new Map(plans.map((plan) => [plan.watch, this.#deps.prober(plan)]));
     const kept = new Set(wanted.map(({ id }) => id));
@@ -171,11 +179,37 @@ export class Health {
       const prober = probers.get(plan.watch);
       if (prober === undefined) continue;
       const known = this.#desks.get(id);
+      const state = stored.get(id);
       if (known !== undefined) known.update(plan, probe, prober);
-      else fresh.push(this.#open(plan, probe, prober, stored.get(id)));
+      else if (state !== "unreadable") fresh.push(this.#open(plan, probe, prober, state));
     }
     await this.#endLeaving();
     if (this.#started) this.#spread(fresh);
+  }
+
+  /** What the journal has of a probe. One that it can never read stays out, with a page; the others are checked all the same. */
+  async #stored(plan: WatchPlan, id: string): Promise<ProbeState | "unreadable" | undefined> {
+    const { clock, defaultChannel, journal, log, sendNow } = this.#deps;
+    try {
+      return await journal.subject("probe", id);
+    } catch (error) {
+      if (!(error instanceof OutsideFault) || error.recoverable) throw error;
+      const why = messageOfFault(error);
+      log.error("a probe is not checked, because its record cannot be read", { probe: id, error: why });
+      const { service, environment, channel = defaultChannel } = plan;
+      const page: PageRequest = {
+        key: `probe:${id}:unreadable`,
+        severity: "P1",
+        summary: `Probe ${id} is not checked: ${why}. Run the newer Belay again, or give the probe another name.`,
+        service,
+        environment,
+        source: "probe",
+        wall: clock.now().wall,
+        ...(channel === undefined ? {} : { channel }),
+      };
+      sendNow([pageDraft(page)]);
+      return "unreadable";
+    }
   }
 
   #open(plan: WatchPlan, probe: Probe, prober: Prober, stored: ProbeState | undefined): ProbeDesk {

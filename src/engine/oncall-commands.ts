@@ -143,8 +143,12 @@ async function page(
   }
   const opened = onCall.incidents().find(({ id }) => id === pageKey);
   return done(
-    `${opened?.name ?? "A page"} is open (${severity}, ${found.service}): ${text.slice(0, 200)} On-call is being asked; \`/belay oncall list\` shows who has it.`,
+    `${opened?.name ?? "A page"} is open (${severity}, ${found.service}): ${sentence(text.slice(0, 200))} On-call is being asked; \`/belay oncall list\` shows who has it.`,
   );
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 function unknownService(word: string, known: readonly string[]): Refusal {

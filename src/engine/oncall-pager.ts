@@ -125,7 +125,7 @@ export class IncidentPager {
     this.#fault = undefined;
     if (seen === undefined) return;
     const { wall } = this.#deps.clock.now();
-    await settle((now) => this.#learnt(now, seen, wall));
+    await settle((now) => this.#learnt(now, incident, seen, wall));
     const now = this.#deps.clock.now();
     const isLate = incident.ackBy !== undefined && now.steady >= incident.ackBy;
     if (!isLate || seen.status !== "triggered" || seen.escalations >= incident.level) return;
@@ -143,6 +143,13 @@ export class IncidentPager {
       );
       return;
     }
+    // Somebody may have acknowledged while PagerDuty was asked: nobody else is woken then.
+    let waits = false;
+    await settle((one) => {
+      waits = isStill(one, incident);
+      return [];
+    });
+    if (!waits) return;
     await rest.escalate(seen.id, incident.level + 1);
     const moved = await rest.incidentByKey(this.#keyOf(incident)).catch(() => undefined);
     const next = { now, levels: seen.levels };
@@ -151,15 +158,21 @@ export class IncidentPager {
     );
   }
 
-  /** What the pager service shows and we did not know. */
-  #learnt(now: Incident, seen: PagerIncident, wall: number): readonly IncidentEvent[] {
+  /** What the pager service shows and we did not know; what it said before somebody else was asked is no word of theirs. */
+  #learnt(now: Incident, asked: Incident, seen: PagerIncident, wall: number): readonly IncidentEvent[] {
     const events: IncidentEvent[] = [];
     if (now.pager === undefined)
       events.push({ kind: "confirmed", pagerId: seen.id, url: seen.url, assigned: seen.assigned });
     const by = { kind: "pagerduty" as const, name: seen.assigned[0] ?? "somebody" };
-    if (seen.status === "acknowledged") events.push(...wordOf(now, "acknowledged", by, "pagerduty", wall));
+    if (seen.status === "acknowledged" && now.level === asked.level)
+      events.push(...wordOf(now, "acknowledged", by, "pagerduty", wall));
     if (seen.status === "resolved") events.push(...wordOf(now, "resolved", by, "pagerduty", wall));
-    if (seen.status === "triggered" && now.phase === "open" && seen.escalations >= now.level) {
+    if (
+      seen.status === "triggered" &&
+      now.phase === "open" &&
+      now.level === asked.level &&
+      seen.escalations >= now.level
+    ) {
       const next = { now: this.#deps.clock.now(), levels: seen.levels };
       events.push(movedTo(now, "policy", seen.assigned, next));
     }

@@ -21,6 +21,8 @@ import type { OnCallDesk } from "./routed-chat.ts";
 import { SubjectKeeper } from "./subject.ts";
 import type { Pager, PagerWord, SecondChannel, SubjectJournal } from "./watch-ports.ts";
 
+/** A page that may have been opened before waits this long for a journal that is away; then two pages are better than none. */
+const ASK_AGAIN_FOR_MS = 30 * SECOND;
 /** Deadlines are looked at this often. */
 const TICK_MS = SECOND;
 /** Resolved incidents kept in memory, so that messages that tell of them keep their lines. */
@@ -65,6 +67,8 @@ export class OnCall implements OnCallDesk {
   /** By page key, oldest first. */
   readonly #incidents = new Map<string, Open>();
   readonly #opening: Turns = createTurns();
+  /** Since when (steady ms) the journal cannot tell whether a page was opened before, by page key. */
+  readonly #askedSince = new Map<string, number>();
   readonly #bell: Bell;
   #stopped = false;
 
@@ -73,16 +77,29 @@ export class OnCall implements OnCallDesk {
     this.#bell = createBell(deps.clock);
   }
 
-  /** Takes over the open incidents, then watches their deadlines. Rejects when the journal cannot be read. */
+  /** Takes over the open incidents, then watches their deadlines. Rejects when the journal cannot tell which are open. */
   async start(): Promise<void> {
     // A page that was handed over meanwhile has opened its incident already.
     for (const state of await this.#deps.journal.openSubjects("incident"))
       if (!this.#incidents.has(state.id)) this.#adopt(state.id, state);
     for (const { id, page } of this.incidents()) {
-      const because = page.run === undefined ? undefined : await this.#deps.ended(page.run);
+      const because = page.run === undefined ? undefined : await this.#endedOf(page.run);
       if (because !== undefined) await this.resolvePage(id, because);
     }
     void this.#watch();
+  }
+
+  /** Why a run is over; undefined also when its record cannot be read: its pages stay open for a person then. */
+  async #endedOf(run: string): Promise<string | undefined> {
+    try {
+      return await this.#deps.ended(run);
+    } catch (error) {
+      this.#deps.log.error("nobody can say whether the run of a page is over", {
+        run,
+        error: messageOfFault(error),
+      });
+      return undefined;
+    }
   }
 
   /** Something may have ended the cause of a page. */
@@ -100,9 +117,12 @@ export class OnCall implements OnCallDesk {
     return [...this.#incidents.values()].flatMap(({ keeper }) => keeper.state() ?? []);
   }
 
-  /** Opens an incident, once per key. Resolves when the journal has it; rejects (recoverable) while it counts in memory alone. */
-  async page(page: PageRequest): Promise<void> {
-    const open = await this.#opening(() => this.#open(page));
+  /**
+   * Opens an incident, once per key. Resolves when the journal has it; rejects (recoverable) while it counts in memory alone. `again`: it may have
+   * been opened by a life before this one, so a journal that is away is asked again for a while before it counts as new.
+   */
+  async page(page: PageRequest, again = false): Promise<void> {
+    const open = await this.#opening(() => this.#open(page, again));
     if (open === undefined) return;
     const kept = open.keeper.isFlushed() ? "kept" : await open.turns(() => open.keeper.commit([]));
     if (kept === "owed")
@@ -150,7 +170,10 @@ export class OnCall implements OnCallDesk {
     const why = `${nameOfWho(by)} asks for somebody else${because === undefined ? "" : `: ${because}`}`;
     const event = await open.pager.escalated(incident, why, by);
     await this.#commit(open, (one) => (one?.phase === "resolved" ? [] : [event]), [intake]);
-    if (event.how === "rest") return `${incident.name} went to level ${event.level} in PagerDuty.`;
+    if (event.how === "rest") {
+      const who = event.assigned.length === 0 ? "" : `: ${event.assigned.join(", ")}`;
+      return `${incident.name} went to level ${event.level} in PagerDuty${who}.`;
+    }
     return this.#deps.second === undefined
       ? `nobody further can be asked about ${incident.name}: no pager service could move it, and no second channel is set (BELAY_SECOND_CHANNEL_URL).`
       : `nobody further could be asked by PagerDuty about ${incident.name}; the second channel is told now.`;
@@ -187,7 +210,7 @@ export class OnCall implements OnCallDesk {
     await command(`rollout rollback${stage} run=${page.run}`, actor, `pagerduty:${word.id}`);
   }
 
-  async #open(page: PageRequest): Promise<Open | undefined> {
+  async #open(page: PageRequest, again: boolean): Promise<Open | undefined> {
     const known = this.#incidents.get(page.key);
     if (known !== undefined) return known;
     const { journal, log } = this.#deps;
@@ -198,13 +221,22 @@ export class OnCall implements OnCallDesk {
         return stored.phase === "resolved" ? undefined : this.#adopt(page.key, stored);
       name = await journal.newIncidentId();
     } catch (error) {
+      if (again && this.#mayAskAgain(page.key)) throw error;
       log.error("a page is opened without the journal", { key: page.key, error: messageOfFault(error) });
     }
+    this.#askedSince.delete(page.key);
     const open = this.#adopt(page.key, undefined);
     const withChannel = page.channel ?? this.#deps.defaultChannel;
     const whole = withChannel === undefined ? page : { ...page, channel: withChannel };
     await this.#commit(open, () => [{ kind: "triggered", name, page: whole, ...this.#patience() }]);
     return open;
+  }
+
+  #mayAskAgain(key: string): boolean {
+    const { steady } = this.#deps.clock.now();
+    const since = this.#askedSince.get(key) ?? steady;
+    this.#askedSince.set(key, since);
+    return steady - since < ASK_AGAIN_FOR_MS;
   }
 
   /** A name for a page that is opened without the journal. */

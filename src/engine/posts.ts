@@ -19,7 +19,7 @@ import type { Alert } from "../core/report/told.ts";
 import { DAY, HOUR, MINUTE, SECOND } from "../core/time.ts";
 import { fireInWords, jobId } from "../core/watch/job-words.ts";
 import type { Probe, TrendQuestion, WatchPlan } from "../core/watch/plan.ts";
-import type { ProbeState } from "../core/watch/probe.ts";
+import type { ProbeState, RecordedProbe } from "../core/watch/probe.ts";
 import { withDeadline } from "./concurrency.ts";
 import { type Clock, type Log, type Metrics, messageOfFault } from "./ports.ts";
 import { byHand } from "./schedules-answers.ts";
@@ -242,11 +242,30 @@ async function restartFacts(
     if (probe === undefined || event.kind !== "restart_started") return [];
     // Replicas of one target are one restart.
     if (event.planned || event.by.kind !== "belay" || event.replica > 0) return [];
-    const later = events.slice(index + 1).filter((one) => one.id === id);
-    const recovered = later.find((one) => one.recorded.event.kind === "recovered")?.recorded.event;
-    const took = recovered?.kind === "recovered" ? { recoveredMs: recovered.tookMs } : {};
-    return [{ probe: probe.name, wall: recorded.wall, ...took }];
+    const later = events.slice(index + 1).flatMap((one) => (one.id === id ? [one.recorded] : []));
+    const next = later.findIndex((one) => isFirstOfRestart(one.event));
+    return [
+      {
+        probe: probe.name,
+        wall: recorded.wall,
+        ...outcomeIn(recorded.wall, later.slice(0, next < 0 ? undefined : next)),
+      },
+    ];
   });
+}
+
+function isFirstOfRestart(event: RecordedProbe["event"]): boolean {
+  return event.kind === "restart_started" && event.replica === 0;
+}
+
+/** What became of a restart that began at `wall`, from what happened to its probe until the next one. */
+function outcomeIn(
+  wall: number,
+  later: readonly RecordedProbe[],
+): Pick<RestartFact, "failed" | "recoveredMs"> {
+  if (later.some(({ event }) => event.kind === "restart_failed")) return { failed: true };
+  const recovered = later.find(({ event }) => event.kind === "recovered");
+  return recovered === undefined ? {} : { recoveredMs: recovered.wall - wall };
 }
 
 async function openPages(journal: SubjectJournal): Promise<readonly Incident[]> {
@@ -273,9 +292,14 @@ function missedOf(jobs: readonly JobStanding[], wall: number): number {
     .reduce((sum, fire) => sum + fire.count, 0);
 }
 
-/** Jobs that failed, could not decide, or were missed in the last 24 h: the newest of each. */
+/** Jobs that are paused, and those that failed, could not decide, or were missed in the last 24 h: the newest of each. */
 function jobTroubles(plan: WatchPlan, jobs: readonly JobStanding[], wall: number): readonly JobTrouble[] {
-  return jobs.flatMap(({ job, state }) => {
+  return jobs.flatMap(({ job, state }): readonly JobTrouble[] => {
+    const { paused } = state ?? {};
+    if (paused !== undefined) {
+      const why = paused.because === undefined ? "" : `: ${paused.because}`;
+      return [{ job: jobId(plan.watch, job.name), what: `paused by ${paused.by}${why}` }];
+    }
     const newest = state?.troubles.findLast(
       ({ result, wall: at }) =>
         at > wall - DAY &&

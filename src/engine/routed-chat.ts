@@ -4,7 +4,8 @@ import type { Chat } from "./ports.ts";
 
 /** Where pages and changes go. Both resolve once the desk has them for good; repeats are harmless. */
 export interface OnCallDesk {
-  page(page: PageRequest): Promise<void>;
+  /** `again`: an earlier try may have succeeded. */
+  page(page: PageRequest, again: boolean): Promise<void>;
   change(change: PagerChange): Promise<void>;
 }
 
@@ -13,7 +14,7 @@ export function routedChat(chat: Chat, desk: OnCallDesk): Chat {
   return {
     async post(item, view, thread) {
       const { body } = item;
-      if (body.kind === "page") await desk.page(body.page);
+      if (body.kind === "page") await desk.page(body.page, item.attempts > 0);
       else if (body.kind === "change") await desk.change(body.change);
       else return chat.post(item, view, thread);
       return undefined;

@@ -48,6 +48,9 @@ export function jobLines(
       ? [`  the clock was set back: fires up to ${formatDayTime(state.claimedUpTo, job.zone)} are claimed`]
       : []),
     ...gapLines(calendar, plan, job, wall).map((gap) => `  gap: ${gap}`),
+    ...(job.until === undefined || job.until > wall + GAPS_WITHIN_MS
+      ? []
+      : [`  ends: its last day is ${formatDay(job.until, job.zone)}`]),
   ];
 }
 
@@ -64,7 +67,7 @@ export function nextLines(
   return instants.map((instant) => {
     const blackout = blackoutAt(plan.blackouts, instant);
     const against = [
-      ...(state?.paused === undefined ? [] : ["paused"]),
+      ...(state?.paused === undefined ? [] : [`paused by ${state.paused.by}`]),
       ...(state?.skip?.instant === instant ? [`skipped by ${state.skip.by}`] : []),
       ...(blackout === undefined ? [] : [`blackout: ${blackout.because}`]),
       ...(job.until !== undefined && instant > job.until ? ["after its last day"] : []),
@@ -102,10 +105,7 @@ export function missedLines(
 export function gapLines(calendar: Calendar, plan: WatchPlan, job: Job, wall: number): readonly string[] {
   const to = Math.min(wall + GAPS_WITHIN_MS, job.until ?? Number.POSITIVE_INFINITY);
   if (to <= wall) return [];
-  const gaps = [...changeGaps(calendar, job, wall, to), ...blackoutGaps(calendar, plan, job, wall, to)];
-  return job.until === undefined || job.until > wall + GAPS_WITHIN_MS
-    ? gaps
-    : [...gaps, `its last day is ${formatDay(job.until, job.zone)}`];
+  return [...changeGaps(calendar, job, wall, to), ...blackoutGaps(calendar, plan, job, wall, to)];
 }
 
 function changeGaps(calendar: Calendar, job: Job, wall: number, to: number): readonly string[] {

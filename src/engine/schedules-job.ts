@@ -3,7 +3,7 @@ import { HOUR } from "../core/time.ts";
 import { evolveJob, type JobEvent, type JobState, type RecordedJob } from "../core/watch/job.ts";
 import { claimsOf, decideJob, type Fires, isOver, jitterOf } from "../core/watch/job-decide.ts";
 import { decidePlan, decideUnplanned, planOf } from "../core/watch/job-plan.ts";
-import { clockBackPost, jobId, missedPost } from "../core/watch/job-words.ts";
+import { changedPost, clockBackPost, jobId, missedPost } from "../core/watch/job-words.ts";
 import type { Job, WatchPlan } from "../core/watch/plan.ts";
 import { withDeadline } from "./concurrency.ts";
 import { postDraft } from "./drafts.ts";
@@ -125,7 +125,8 @@ export class JobDesk {
         if (state === undefined) continue;
         const { events, fires = [], answer } = decide(state, scheduled);
         if (events.length === 0) return answer;
-        if ((await this.#commit(events, [], fires)) !== "ok") continue;
+        const told = this.#draftsFor(scheduled, events, this.#deps.clock.now().wall);
+        if ((await this.#commit(events, told, fires)) !== "ok") continue;
         this.#beginFired(events, scheduled);
         return answer;
       }
@@ -281,6 +282,10 @@ export class JobDesk {
         const post = clockBackPost(plan.watch, job, event, wall);
         const key = `post:job:${this.id}:clock:${event.claimedUpTo}`;
         return [postDraft(key, "normal", channel, post, false, wall)];
+      }
+      if (event.kind === "paused" || event.kind === "resumed" || event.kind === "skip_next") {
+        const post = changedPost(plan.watch, job, event);
+        return [postDraft(`post:job:${this.id}:${event.kind}:${wall}`, "normal", channel, post, false, wall)];
       }
       if (event.kind !== "passed_over" || event.why !== "missed") return [];
       const post = missedPost(plan.watch, job, event, runsNow);

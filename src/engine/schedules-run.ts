@@ -125,7 +125,7 @@ async function restart(
 ): Promise<Attempt> {
   const why = onlyIf === undefined ? undefined : await trendOf(actions, plan, onlyIf);
   if (why !== undefined && "unknown" in why)
-    return { outcome: "no_evidence", detail: `no evidence; not restarted (${onlyIf}: ${why.unknown})` };
+    return { outcome: "no_evidence", detail: `not restarted (${onlyIf}: ${why.unknown})` };
   const words = why === undefined ? "" : `${onlyIf}: ${why.words}; `;
   if (why?.asks === false) return { outcome: "not_needed", detail: `${onlyIf}: ${why.words}` };
   const { ok, detail, tookMs } = await actions.restartTarget(plan.watch, target, { planned: true, by });

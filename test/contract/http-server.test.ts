@@ -6,8 +6,11 @@ import { join } from "node:path";
 import { Hono } from "hono";
 import { afterEach, describe, expect, it } from "vitest";
 import { sendCommand } from "../../src/adapters/http/client.ts";
-import { type HttpOptions, type HttpServer, startHttp } from "../../src/adapters/http/server.ts";
+import type { HttpOptions } from "../../src/adapters/http/server.ts";
 import type { CommandAnswer } from "../../src/engine/ports.ts";
+import { OwnDoors } from "../../src/own-doors.ts";
+import { until } from "../support/eventually.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 
 const TOKEN = "a-token-of-sixteen-or-more";
 const ANSWER: CommandAnswer = {
@@ -25,20 +28,22 @@ afterEach(async () => {
 });
 
 interface Started {
-  readonly server: HttpServer;
+  readonly doors: OwnDoors;
+  readonly clock: ManualClock;
   readonly socketPath: string;
   readonly url: string;
   readonly asked: { text: string; as: string; key: string }[];
   readonly logged: string[];
 }
 
-async function start(more: Partial<HttpOptions> = {}): Promise<Started> {
+async function start(more: Partial<HttpOptions> = {}, isLive = false): Promise<Started> {
   const dir = mkdtempSync(join(tmpdir(), "belay-http-"));
   const socketPath = join(dir, "belay.sock");
   const asked: { text: string; as: string; key: string }[] = [];
   const logged: string[] = [];
   const note = (message: string): void => void logged.push(message);
-  const server = await startHttp({
+  const clock = new ManualClock(0);
+  const options: HttpOptions = {
     port: 0,
     socketPath,
     token: TOKEN,
@@ -53,12 +58,14 @@ async function start(more: Partial<HttpOptions> = {}): Promise<Started> {
     unwell: () => undefined,
     ofrep: new Hono(),
     ...more,
-  });
+  };
+  const doors = new OwnDoors(options, clock, async () => isLive);
   open.push(async () => {
-    await server.close();
+    await doors.close();
     rmSync(dir, { recursive: true, force: true });
   });
-  return { server, socketPath, url: `http://127.0.0.1:${server.port}`, asked, logged };
+  await doors.open();
+  return { doors, clock, socketPath, url: `http://127.0.0.1:${doors.port ?? 0}`, asked, logged };
 }
 
 interface Reply {
@@ -172,6 +179,28 @@ describe("the loopback port", () => {
       expect((await ask(`${url}/healthz`, { headers: { host } })).status).toBe(421);
     },
   );
+
+  it("keeps Belay from starting when it is taken and nothing is live", async () => {
+    const first = await start();
+    await expect(start({ port: first.doors.port ?? 0 })).rejects.toThrow("BELAY_HTTP_PORT");
+  });
+
+  it("is tried again when it is taken while a rollout is live; the socket takes commands meanwhile", async () => {
+    const first = await start();
+    const port = first.doors.port ?? 0;
+    const second = await start({ port }, true);
+    expect(second.doors.port).toBeUndefined();
+    expect(second.logged).toEqual([expect.stringContaining("what is live is watched all the same")]);
+    const sent = await sendCommand(
+      { kind: "socket", path: second.socketPath },
+      { text: "rollout rollback", as: "ana", key: "12345678" },
+    );
+    expect(sent).toMatchObject({ kind: "answered" });
+    await first.doors.close();
+    await second.clock.advance(5_000);
+    await until("the port is open", () => second.doors.port === port);
+    expect((await ask(`http://127.0.0.1:${port}/healthz`, {})).status).toBe(200);
+  });
 
   it("tells about rollouts only with the token", async () => {
     const { url } = await start();

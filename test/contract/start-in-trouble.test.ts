@@ -1,11 +1,15 @@
 /** Belay is started while something is wrong with its files and a rollout is live: it comes up, watches, and can go back. */
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { openSqliteJournal } from "../../src/adapters/journal/sqlite.ts";
 import { type Config, readConfig } from "../../src/config.ts";
-import { type Belay, type StartOptions, startBelay } from "../../src/main.ts";
+import { evolveIncident } from "../../src/core/oncall/incident.ts";
+import type { PageRequest } from "../../src/core/oncall/page.ts";
+import { type Belay, JOURNAL_FILE, type StartOptions, startBelay } from "../../src/main.ts";
 import { type Liar, startLiar } from "../fakes/prometheus-liar.ts";
 import { until } from "../support/eventually.ts";
 import { flagsIn } from "../support/short-world.ts";
@@ -69,17 +73,17 @@ function writeHouse(path: string, text: string): void {
   writeFileSync(join(dir, "house", path), text);
 }
 
-async function start(options: StartOptions = {}): Promise<Belay> {
-  const belay = await startBelay(config(), options);
+async function start(options: StartOptions = {}, env: Readonly<Record<string, string>> = {}): Promise<Belay> {
+  const belay = await startBelay(config(env), options);
   running.push(belay);
   return belay;
 }
 
-function config(): Config {
+function config(env: Readonly<Record<string, string>> = {}): Config {
   const state = join(dir, "state");
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const result = readConfig(
-    { BELAY_STATE: state, BELAY_HTTP_PORT: "0", BELAY_LOG: "error" },
+    { BELAY_STATE: state, BELAY_HTTP_PORT: "0", BELAY_LOG: "error", ...env },
     { dir: join(dir, "house") },
   );
   if (result.kind === "bad") throw new Error(result.mistakes.join("; "));
@@ -149,6 +153,28 @@ it.each([
   expect(readdirSync(dir).some((name) => name.startsWith("flags.json.broken-"))).toBe(true);
 });
 
+it("alone, for one command, it tells nobody: its messages wait for the next start", async () => {
+  writeHouse("schedules/demo.yaml", `channel: "#ops"\n${SCHEDULE}`);
+  await liveRun();
+  const pending = async (): Promise<readonly string[]> => {
+    const journal = openSqliteJournal({ path: join(dir, "state", JOURNAL_FILE), reservePath: undefined });
+    const keys = (await journal.pending()).map(({ key }) => key);
+    journal.close();
+    return keys;
+  };
+  expect(await pending()).toEqual([]);
+  const alone = await start({ alone: true });
+  await expectRollback(alone);
+  await alone.stop();
+  running = [];
+  expect(await pending()).toEqual(expect.arrayContaining([expect.stringMatching(/^alert:.*:rollback:/)]));
+  await until("they are told by a Belay that runs", async () => {
+    await (await start()).stop();
+    running = [];
+    return (await pending()).length === 0;
+  });
+});
+
 it("with a broken flag file and nothing live, it starts, and adds the flags when they are loaded again", async () => {
   writeFileSync(flagsPath, BROKEN);
   const belay = await start();
@@ -160,14 +186,56 @@ it("with a broken flag file and nothing live, it starts, and adds the flags when
   expect(await belay.command("rollout start demo", "ana", "k2")).toMatchObject({ ok: true });
 });
 
-it("with a run in the journal that cannot be read, the others are taken over", async () => {
+it.each([
+  ["", false],
+  [" and an open page about it", true],
+])("with a run in the journal that cannot be read%s, the others are taken over", async (_how, hasPage) => {
   const run = await liveRun();
   const db = new DatabaseSync(join(dir, "state", "journal.db"));
   db.exec(
     "INSERT INTO runs (id, rollout, plan, revision, state, open) SELECT 'r-odd', 'other', plan, 1, '{\"schema\":99}', 1 FROM runs",
   );
+  if (hasPage) addIncident(db, "r-odd");
   db.close();
   const belay = await start();
   expect(belay.engine.runs().map((state) => state.run)).toEqual([run]);
   await expectRollback(belay);
+});
+
+/** An open incident about a run, as the journal keeps it. */
+function addIncident(db: DatabaseSync, run: string): void {
+  const page: PageRequest = {
+    key: `${run}.rollback.7`,
+    severity: "P1",
+    summary: "demo was rolled back",
+    service: "svc",
+    environment: "test",
+    source: "rollout",
+    run,
+    wall: 1,
+  };
+  const event = { kind: "triggered", name: "i-1", page } as const;
+  const state = evolveIncident(undefined, { seq: 1, at: 0, wall: 1, event });
+  db.prepare("INSERT INTO subjects (kind, id, revision, state, open) VALUES ('incident', ?, 1, ?, 1)").run(
+    page.key,
+    JSON.stringify(state),
+  );
+}
+
+it("with the webhooks' port taken, a live run is taken over and can go back, on-call is told, and the door opens when the port is free", async () => {
+  await liveRun();
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const address = other.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const taken = { BELAY_HOOKS_PORT: String(port), BELAY_ALERTS_TOKEN: "a-token-of-sixteen-or-more" };
+  const belay = await start({}, taken);
+  expect(belay.hooksPort).toBeUndefined();
+  const pages = async (): Promise<string> =>
+    JSON.stringify(await belay.command("oncall list", "ana", crypto.randomUUID()));
+  expect(await pages()).toContain(`webhooks cannot be taken on 127.0.0.1:${port}`);
+  await expectRollback(belay);
+  await new Promise((resolve) => other.close(resolve));
+  await until("the door is open", () => belay.hooksPort === port);
+  await until("its page is resolved", async () => !(await pages()).includes("cannot be taken"));
 });

@@ -305,6 +305,13 @@ describe("`belay do`", () => {
     expect(forward.err).toMatch(
       /Belay is not running, and nothing goes forward unwatched\..*`rollback`, `hold`/s,
     );
+    for (const command of ['oncall page P0 bots "all burns"', "oncall ack", "health", "schedule missed"]) {
+      const desk = await belay(env, "do", command);
+      expect(desk).toMatchObject({ code: 2, out: "" });
+      expect(desk.err).toMatch(
+        /Belay is not running: it pages nobody.*Nothing changed\..*in PagerDuty itself/s,
+      );
+    }
     const read = await belay(env, "do", "rollout status spare");
     expect(read).toMatchObject({ code: 0 });
     expect(read.out).toMatch(/SOAKING/);

@@ -62,6 +62,18 @@ describe("users", () => {
     expect(wordsIn(journal, "#users")).toContain("bot-platform is down; people are on it.");
   });
 
+  it("read of a failure that was muted before it began, and of its end", async () => {
+    const { bench, journal } = await benchOn(planOf({ probes: [quick()] }));
+    await bench.commands().mute("api", 10 * MINUTE, operator(ANA));
+    bench.world.down.set("api", "bad");
+    await bench.until("it fails", async () => (await bench.kinds()).includes("failing"));
+    expect(wordsIn(journal, "#users")).toContain("bot-platform is down; people are on it.");
+    expect(wordsIn(journal, "#ops")).not.toContain("fails");
+    bench.world.down.clear();
+    await bench.until("it is well", async () => (await bench.kinds()).includes("recovered"));
+    expect(wordsIn(journal, "#users")).toContain("back to normal");
+  });
+
   it("read of none while it is muted, where no target is named, and where another probe used them up", async () => {
     const muted = await benchOn(planOf({ probes: [quick()] }));
     muted.bench.facts.step = true;

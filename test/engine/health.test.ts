@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { openSqliteJournal } from "../../src/adapters/journal/sqlite.ts";
 import { BELAY } from "../../src/core/event.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
+import { OutsideFault } from "../../src/engine/ports.ts";
 import type { SubjectJournal } from "../../src/engine/watch-ports.ts";
 import {
   benchOn,
@@ -179,10 +180,17 @@ describe("a failure", () => {
     bench.world.down.set("api", "bad");
     await bench.pass(9 * MINUTE);
     expect(await bench.kinds()).toEqual(["muted", "failing"]);
-    expect(journal.drafts).toEqual([]);
+    expect(postsOf(journal, "#ops").map(({ title }) => title)).toEqual([
+      "api is muted · bot-platform · production",
+    ]);
+    expect(pagesOf(journal)).toEqual([]);
+    expect(bench.commands().status().lines[0]).toMatch(/muted for .* by @ana \(known\)$/);
     await bench.pass(90 * SECOND);
     expect(pagesOf(journal)).toEqual(["P2 probe:bots/api:2:failing"]);
-    expect(postsOf(journal, "#ops")).toHaveLength(1);
+    expect(postsOf(journal, "#ops").map(({ title }) => title)).toEqual([
+      "api is muted · bot-platform · production",
+      "api fails · bot-platform · production",
+    ]);
     expect(bench.world.restarts).toHaveLength(1);
   });
 
@@ -313,6 +321,25 @@ describe("restarts asked for", () => {
     await bench.pass(20 * MINUTE);
     expect(bench.world.restarts).toHaveLength(1);
     expect(bench.world.mostAtOnce).toBe(1);
+  });
+
+  it("behind one that never ends are answered after ten minutes, and not begun when it does end", async () => {
+    const { bench } = await benchOn();
+    bench.world.restartMs = 2 * HOUR;
+    void bench.health().restartTarget("bots", "ollama", { planned: true, by: BELAY });
+    await bench.pass(5 * MINUTE);
+    const later = bench.health().restartTarget("bots", "ollama", { planned: false, by: ANA });
+    await bench.pass(11 * MINUTE);
+    expect(await later).toMatchObject({
+      ok: false,
+      detail: expect.stringContaining("was given up and has not ended"),
+    });
+    await bench.pass(3 * HOUR);
+    expect(bench.world.restarts).toHaveLength(1);
+    bench.world.restartMs = 1_000;
+    const last = bench.health().restartTarget("bots", "ollama", { planned: false, by: ANA });
+    await bench.pass(MINUTE);
+    expect(await last).toMatchObject({ ok: true });
   });
 });
 
@@ -478,6 +505,22 @@ describe("a reload", () => {
     expect(bench.world.checks.some(({ name }) => name === "new")).toBe(true);
   });
 
+  it("takes up the others when the record of one can never be read, and pages about that one", async () => {
+    const memory = createSubjectMemory();
+    const journal: SubjectJournal = {
+      ...memory,
+      async subject(kind, id) {
+        if (id === "bots/api")
+          throw new OutsideFault("it was written by a newer Belay", { recoverable: false });
+        return memory.subject(kind, id);
+      },
+    };
+    const bench = await startBench(planOf({ probes: [probeNamed("api"), probeNamed("db")] }), journal);
+    await bench.pass(2 * MINUTE);
+    expect(new Set(bench.world.checks.map(({ name }) => name))).toEqual(new Set(["db"]));
+    expect(bench.sent.map(({ key }) => key)).toEqual(["page:probe:bots/api:unreadable"]);
+  });
+
   it("at the start closes what no file names any more, and leaves its page to a person", async () => {
     const api = probeNamed("api", { page: "P1", degraded: "It is being restarted." });
     const { bench, journal } = await benchOn(planOf({ probes: [api, probeNamed("db")] }));
@@ -507,12 +550,27 @@ describe("commands", () => {
     expect(answer.lines[0]).toMatch(
       /^bots\/api: FAILING since 12:0\d .* · no answer · 2 of 3 restarts left$/,
     );
-    expect(answer.lines[1]).toMatch(/^bots\/db: well since .* · 200 in 100 ms · 2 of 3 restarts left$/);
+    expect(answer.lines[1]).toMatch(
+      /^bots\/db: well at least since .* · 200 in 100 ms · 2 of 3 restarts left$/,
+    );
     expect(bench.commands().status("other")).toMatchObject({ ok: false, code: "unknown_watch" });
     expect(bench.health().facts("bots")).toMatchObject([
       { name: "db", state: "well" },
       { name: "api", state: "failing", detail: "no answer" },
     ]);
+  });
+
+  it("say since when a probe is well only where that is known, and that nobody can tell as soon as nobody can", async () => {
+    const { bench } = await benchOn();
+    await bench.pass(2 * MINUTE);
+    const line = (): string | undefined => bench.commands().status().lines[0];
+    expect(line()).toContain("well at least since 12:00");
+    await bench.commands().mute("api", MINUTE, operator(ANA));
+    expect(line()).toContain("well at least since 12:00");
+    bench.world.down.set("api", "unknown");
+    await bench.pass(70 * SECOND);
+    expect(bench.health().facts("bots")).toMatchObject([{ name: "api", state: "unknown" }]);
+    expect(bench.commands().status().text).toMatch(/1 unknown/);
   });
 
   it("tell a probe's history in the watch's own time", async () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { Actor } from "../../src/core/event.ts";
 import { MOST_REMINDERS } from "../../src/core/oncall/decide.ts";
 import type { Incident } from "../../src/core/oncall/incident.ts";
+import { incidentLine, incidentPost } from "../../src/core/report/incident-post.ts";
 import { MINUTE, SECOND } from "../../src/core/time.ts";
 import { type Mood, type OnCallBench, pageOf, startOnCall } from "../support/oncall-bench.ts";
 
@@ -140,6 +141,11 @@ describe("the acknowledgement deadline", () => {
     // Reminded once for each deadline, and not for ever.
     expect(bench.told.length).toBe(MOST_REMINDERS);
     expect(incidentOf(bench, "k1").level).toBe(3);
+    expect(bench.told.at(-1)?.text).toContain("this is the last reminder");
+    expect(bench.told.at(-2)?.text).not.toContain("last reminder");
+    const now = { steady: bench.now(), wall: bench.now() };
+    expect(incidentLine(incidentOf(bench, "k1"), now)).toContain("open, nobody else is asked any more");
+    expect(JSON.stringify(incidentPost(incidentOf(bench, "k1")))).toContain("unless somebody escalates it");
   });
 
   test("goes on when the pager service comes back after the second channel was told", async () => {
@@ -354,10 +360,43 @@ describe("an incident", () => {
     await bench.pass(10 * SECOND);
     const escalation = bench.desk().escalate("k1", ANA, "I am on a train", "cmd-1");
     await bench.pass(SECOND);
-    expect(await escalation).toContain("level 2");
+    expect(await escalation).toContain("level 2 in PagerDuty: person-2.");
     expect(bench.pager.moved.map(({ level }) => level)).toEqual([2]);
+    expect(JSON.stringify(incidentPost(incidentOf(bench, "k1")))).toContain(
+      "to level 2 through PagerDuty, @ana asks for somebody else: I am on a train, ",
+    );
     await bench.pass(10 * SECOND);
     expect(incidentOf(bench, "k1").level).toBe(2);
+  });
+
+  test("escalated after its acknowledgement is open again: whoever is asked next must acknowledge too", async () => {
+    const bench = await startOnCall();
+    await bench.desk().page(pageOf("k1"));
+    await bench.pass(10 * SECOND);
+    await bench.desk().acknowledge("k1", ANA, "cmd-1");
+    await bench.pass(10 * SECOND);
+    const asked = bench.desk().escalate("k1", ANA, "not mine", "cmd-2");
+    await bench.pass(SECOND);
+    expect(await asked).toContain("level 2");
+    expect(incidentOf(bench, "k1")).toMatchObject({ phase: "open", level: 2 });
+    await bench.pass(6 * MINUTE);
+    expect(bench.pager.moved.map(({ level }) => level)).toEqual([2, 3]);
+    await bench.desk().acknowledge("k1", ANA, "cmd-3");
+    await bench.pass(10 * SECOND);
+    expect(kindsOf(bench)).toEqual(["trigger", "acknowledge", "acknowledge"]);
+    expect(bench.pager.incidents.get("k1")?.status).toBe("acknowledged");
+  });
+
+  test("acknowledged while PagerDuty is asked about it wakes nobody else", async () => {
+    const bench = await startOnCall();
+    await bench.desk().page(pageOf("k1"));
+    await bench.pass(5 * MINUTE - bench.now() - 1);
+    bench.pager.restTakesMs = 10 * SECOND;
+    await bench.pass(3 * SECOND);
+    await bench.desk().acknowledge("k1", ANA, "cmd-1");
+    await bench.pass(MINUTE);
+    expect(incidentOf(bench, "k1")).toMatchObject({ phase: "acknowledged", level: 1 });
+    expect(bench.pager.moved).toEqual([]);
   });
 });
 
@@ -401,6 +440,34 @@ describe("a journal that is away", () => {
     expect(bench.sent.length - sent).toBeLessThanOrEqual(1);
   });
 
+  test("does not make a resolved page that comes again a second page", async () => {
+    const bench = await startOnCall();
+    await bench.desk().page(pageOf("k1"));
+    await bench.pass(5 * SECOND);
+    await bench.desk().resolve("k1", ANA, "over", "cmd-1");
+    await bench.pass(5 * SECOND);
+    await bench.restart();
+    bench.journal.mood("away");
+    await expect(bench.desk().page(pageOf("k1"), true)).rejects.toThrow("away");
+    bench.journal.mood("well");
+    await bench.desk().page(pageOf("k1"), true);
+    await bench.pass(30 * SECOND);
+    expect(kindsOf(bench)).toEqual(["trigger", "resolve"]);
+  });
+
+  test("does not keep a page waiting for long, though it may have come before", async () => {
+    const bench = await startOnCall();
+    bench.journal.mood("away");
+    for (let at = 0; at < 4; at++) {
+      await bench
+        .desk()
+        .page(pageOf("k1"), true)
+        .catch(() => undefined);
+      await bench.pass(15 * SECOND);
+    }
+    expect(kindsOf(bench)).toEqual(["trigger"]);
+  });
+
   test("gives two pages two names", async () => {
     const bench = await startOnCall();
     bench.journal.mood("away");
@@ -426,6 +493,19 @@ describe("what a kill cut short", () => {
     await bench.restart();
     await bench.pass(5 * SECOND);
     expect(kindsOf(bench)).toEqual(["trigger", "resolve"]);
+  });
+
+  test("a run whose record cannot be read leaves its page open and keeps no other from being looked after", async () => {
+    const bench = await startOnCall();
+    await bench.desk().page(pageOf("k1", { source: "rollout", run: "r-odd" }));
+    await bench.desk().page(pageOf("k2", { source: "rollout", run: "r-1" }));
+    await bench.pass(5 * SECOND);
+    bench.ended.set("r-odd", "unreadable");
+    bench.ended.set("r-1", "the rollout has ended: completed");
+    await bench.restart();
+    await bench.pass(5 * SECOND);
+    expect(incidentOf(bench, "k1").phase).toBe("open");
+    expect(incidentOf(bench, "k2").phase).toBe("resolved");
   });
 
   test("an escalation that was carried out again moves nobody a second time", async () => {

@@ -98,27 +98,47 @@ describe("pages of a rollout", () => {
 });
 
 describe("Slack that takes nothing", () => {
-  test("is paged once per darkness in a live rollout, and the page ends with it", () => {
-    const { state } = played(begun);
+  const { state } = played(begun);
+  const dark = () => {
     const paged: string[] = [];
     const resolved: string[] = [];
     let runs = [{ plan, state }];
-    const darkness = new Darkness({
-      log: keepLog(),
-      runs: () => runs,
-      page: ({ key }) => paged.push(key),
-      resolvePage: async (key) => {
-        resolved.push(key);
-      },
-    });
+    const life = () =>
+      new Darkness({
+        log: keepLog(),
+        runs: () => runs,
+        page: ({ key }) => paged.push(key),
+        openPages: () => paged.filter((key) => !resolved.includes(key)),
+        resolvePage: async (key) => {
+          resolved.push(key);
+        },
+      });
+    const end = (): void => {
+      runs = [];
+    };
+    return { paged, resolved, life, end };
+  };
+
+  test("is paged once per darkness in a live rollout, and the page ends with it", () => {
+    const { paged, resolved, life, end } = dark();
+    const darkness = life();
     darkness.look(1_000, 1_000 + MINUTE);
     expect(paged).toEqual([]);
     for (const at of [3, 4, 5]) darkness.look(1_000, 1_000 + at * MINUTE);
     expect(paged).toEqual(["belay.slack_dark.1000"]);
+    expect(resolved).toEqual([]);
     darkness.look(undefined, 10 * MINUTE);
     expect(resolved).toEqual(["belay.slack_dark.1000"]);
-    runs = [];
+    end();
     darkness.look(20 * MINUTE, 30 * MINUTE);
     expect(paged).toHaveLength(1);
+  });
+
+  test("its page ends also when Belay was restarted in the darkness", () => {
+    const { paged, resolved, life } = dark();
+    life().look(1_000, 5 * MINUTE);
+    expect(paged).toHaveLength(1);
+    life().look(undefined, 10 * MINUTE);
+    expect(resolved).toEqual(paged);
   });
 });

@@ -214,7 +214,16 @@ describe("the daily health post", () => {
       [night, { kind: "failing", since: night - MORNING, detail: "refused" }],
       [night + SECOND, { ...started, planned: false }],
       [night + 2 * SECOND, { ...started, planned: false, replica: 1 }],
-      [night + 9 * SECOND, { kind: "recovered", tookMs: 9_000, withinMs: 300_000, restarts: 2 }],
+      [
+        night + 3 * SECOND,
+        { kind: "restart_failed", target: "api", replica: 1, planned: false, detail: "timed out" },
+      ],
+      [night + MINUTE, { ...started, planned: false }],
+      [
+        night + MINUTE + 4 * SECOND,
+        { kind: "restart_done", target: "api", replica: 0, planned: false, tookMs: 4_000 },
+      ],
+      [night + MINUTE + 9 * SECOND, { kind: "recovered", tookMs: 69_000, withinMs: 300_000, restarts: 2 }],
       [night + HOUR, { ...started, planned: true }],
       [
         night + 2 * HOUR,
@@ -237,7 +246,7 @@ describe("the daily health post", () => {
       "db | FAILING for 1 h: timed out",
       "memory | +38 MB/h, limit in 31 h → restart due <03:00>",
       "bots/nightly | 2 fires up to Thu 26 Nov 03:00 missed: 2 h late (times of Europe/Helsinki)",
-      "24 h | 2,878 of 2,880 checks ran (24 h to <08:00>) · 1 auto-restart (api <02:00>, ok after 9 s) · no pages",
+      "24 h | 2,878 of 2,880 checks ran (24 h to <08:00>) · 2 auto-restarts (api <02:00>, failed; api <02:01>, ok after 9 s) · no pages",
       "Now | missed jobs 2 · pages 0 open · rollouts 1 live (bots next <14:00>) · locks 1 · on-call @ben → @eve <18:00>",
     ]);
   });

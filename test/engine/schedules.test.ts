@@ -79,11 +79,9 @@ describe("a job that is due", () => {
     await world.clock.advance(5 * MINUTE);
     expect(world.acts).toEqual([]);
     expect(world.posts()).toEqual(["urgent: Planned restart of bots: NOT done, no evidence"]);
-    expect(JSON.stringify(world.memory.drafts)).toContain(
-      "no evidence; not restarted (memory: Prometheus refuses)",
-    );
+    expect(JSON.stringify(world.memory.drafts)).toContain("not restarted (memory: Prometheus refuses)");
     expect(world.commands.missed().lines).toEqual([
-      "bots/nightly (Europe/Helsinki): Thu 26 Nov 03:00 not done: no evidence: no evidence; not restarted (memory: Prometheus refuses); without evidence: /belay health restart bots/bots",
+      "bots/nightly (Europe/Helsinki): Thu 26 Nov 03:00 not done: no evidence: not restarted (memory: Prometheus refuses); without evidence: /belay health restart bots/bots",
     ]);
     expect(world.commands.list().lines.join()).toContain(
       "; without evidence: /belay health restart bots/bots",
@@ -493,7 +491,7 @@ describe("what people say", () => {
       "Sun 29 Nov 03:00 Europe/Helsinki (01:00 UTC)",
       "Mon 30 Nov 03:00 Europe/Helsinki (01:00 UTC): does not run (after its last day)",
     ]);
-    expect(world.commands.list().lines).toContain("  gap: its last day is Sun 29 Nov");
+    expect(world.commands.list().lines).toContain("  ends: its last day is Sun 29 Nov");
   });
 
   it("skip-next leaves out one fire, and resume takes it back", async () => {
@@ -522,9 +520,10 @@ describe("what people say", () => {
     await world.start();
     await world.clock.advance(DAY);
     expect(world.acts).toEqual([]);
-    expect(world.posts()).toEqual([]);
+    expect(world.posts()).toEqual(["normal: bots/nightly is paused"]);
     expect(world.commands.list().lines[1]).toBe("  paused by @ana: migration");
     expect((await world.commands.resume("nightly", ANA)).code).toBe("done");
+    expect(world.posts().at(-1)).toBe("normal: bots/nightly fires again as planned");
     expect((await world.commands.resume("nightly", ANA)).code).toBe("already");
     await world.clock.advance(DAY);
     expect(world.acts).toHaveLength(1);

@@ -27,6 +27,8 @@ export class PagerModel implements Pager {
   levels = 3;
   hasRest = true;
   restMood: "well" | "down" = "well";
+  /** How long an answer of its REST takes, ms. */
+  restTakesMs = CALL_MS;
   /** Events taken, in order, repeats among them. */
   readonly taken: PagerEvent[] = [];
   readonly tries: { readonly at: number; readonly kind: PagerEvent["kind"] }[] = [];
@@ -75,6 +77,8 @@ export class PagerModel implements Pager {
         const kept = this.incidents.get(id.slice(2));
         if (kept === undefined) throw new OutsideFault("no such incident", { recoverable: false });
         kept.escalations = level - 1;
+        // Whoever is asked next has not acknowledged anything.
+        kept.status = "triggered";
         this.moved.push({ at: this.#clock.now().steady, level });
       },
       onCalls: async () => [{ name: "Ben", level: 1 }],
@@ -82,7 +86,7 @@ export class PagerModel implements Pager {
   }
 
   async #rest(): Promise<void> {
-    await sleep(this.#clock, CALL_MS);
+    await sleep(this.#clock, this.restTakesMs);
     if (this.restMood === "down") throw new OutsideFault("PagerDuty's REST: 503", { recoverable: true });
   }
 
@@ -108,7 +112,7 @@ export interface OnCallBench {
   readonly sent: OutboxDraft[];
   /** Page keys whose cause is gone. */
   readonly over: Map<string, string>;
-  /** Runs that have ended, with the words. */
+  /** Runs that have ended, with the words; `unreadable`: nobody can say. */
   readonly ended: Map<string, string>;
   /** How long the second channel takes, ms. */
   secondTakesMs: number;
@@ -163,7 +167,11 @@ export async function startOnCall(options: OnCallBenchOptions = {}): Promise<OnC
       command: async (text, actor) => {
         commands.push({ text, actor });
       },
-      ended: async (run) => ended.get(run),
+      ended: async (run) => {
+        if (ended.get(run) === "unreadable")
+          throw new OutsideFault("it cannot be read", { recoverable: false });
+        return ended.get(run);
+      },
       installation: "",
     });
     await desk.start();

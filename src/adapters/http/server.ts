@@ -7,7 +7,7 @@ import { bodyLimit } from "hono/body-limit";
 import { z } from "zod";
 import type { Recorded } from "../../core/event.ts";
 import type { State } from "../../core/rollout/state.ts";
-import type { CommandAnswer, Log } from "../../engine/ports.ts";
+import { type CommandAnswer, type Log, messageOfFault, OutsideFault } from "../../engine/ports.ts";
 import { isBearer } from "./bearer.ts";
 import { close, listen, portOf } from "./listening.ts";
 
@@ -42,29 +42,31 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** Opens both doors. Rejects when the port is taken or the socket cannot be made. */
-export async function startHttp(options: HttpOptions): Promise<HttpServer> {
-  const local = createServer(getRequestListener(appOf(options, () => true).fetch));
-  const loopback = createServer(
-    getRequestListener(appOf(options, (header) => isBearer(header, options.token)).fetch),
-  );
-  for (const server of [local, loopback]) server.requestTimeout = REQUEST_TIMEOUT_MS;
+/** Opens the unix socket, for its user alone. Rejects when it cannot be made. */
+export async function startSocket(options: HttpOptions): Promise<Pick<HttpServer, "close">> {
+  const server = createServer(getRequestListener(appOf(options, () => true).fetch));
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
   rmSync(options.socketPath, { force: true });
-  await listen(local, options.socketPath);
+  await listen(server, options.socketPath);
   chmodSync(options.socketPath, 0o600);
-  try {
-    await listen(loopback, { host: "127.0.0.1", port: options.port });
-  } catch (error) {
-    await close(local);
-    throw error;
-  }
   return {
-    port: portOf(loopback),
     async close() {
-      await Promise.all([close(local), close(loopback)]);
+      await close(server);
       rmSync(options.socketPath, { force: true });
     },
   };
+}
+
+/** Opens the loopback port. Rejects with an `OutsideFault` when it is taken. */
+export async function startLoopback(options: HttpOptions): Promise<HttpServer> {
+  const { port, token } = options;
+  const server = createServer(getRequestListener(appOf(options, (header) => isBearer(header, token)).fetch));
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  await listen(server, { host: "127.0.0.1", port }).catch((error: unknown) => {
+    const why = `commands and metrics cannot be served on 127.0.0.1:${port} (BELAY_HTTP_PORT): ${messageOfFault(error)}`;
+    throw new OutsideFault(why, { recoverable: false, cause: error });
+  });
+  return { port: portOf(server), close: () => close(server) };
 }
 
 const commandSchema = z.strictObject({

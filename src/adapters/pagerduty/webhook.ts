@@ -44,7 +44,10 @@ export function pagerWebhookRoutes(options: PagerWebhookOptions): Hono {
     onError: (c) => turnedAway(c, 413, `a body holds at most ${MAX_BODY_BYTES} bytes`),
   });
   app.post(PAGER_WEBHOOK_PATH, limit, async (c) => {
-    const body = new Uint8Array(await c.req.arrayBuffer());
+    // A sender that goes away in the middle hears no answer.
+    const bytes = await c.req.arrayBuffer().catch(() => undefined);
+    if (bytes === undefined) return c.body(null, 400);
+    const body = new Uint8Array(bytes);
     const signed = isSigned(c.req.header("x-pagerduty-signature"), body, options.secrets);
     const byToken = !signed && isToken(c.req.header("authorization"), options.actionTokens ?? []);
     if (!signed && !byToken) return turnedAway(c, 401, "no signature of PagerDuty matches");

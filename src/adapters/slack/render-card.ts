@@ -135,7 +135,7 @@ function shortWhat(row: CardRow): string {
 /** Figures that ask for attention come first, in bold and on lines of their own; all of them carry the word that says so. */
 function figureLines(figures: readonly CardFigure[], most: number): readonly string[] {
   if (figures.length === 0) return [];
-  const loud = figures.filter((figure) => /BREACH|DOWN|no evidence/.test(figure.text));
+  const loud = figures.filter((figure) => /BREACH|DOWN|no evidence|provider down/.test(figure.text));
   const calm = figures.filter((figure) => !loud.includes(figure));
   const shownLoud = loud.slice(0, most);
   const shownCalm = calm.slice(0, most - shownLoud.length);

@@ -113,7 +113,7 @@ export function movedTo(
     how,
     why: notAcknowledged(incident, next.now),
     assigned,
-    ...(mayWait(incident.page) || incident.phase !== "open" ? {} : { ackBy: steady + ackWithin(incident) }),
+    ...(mayWait(incident.page) ? {} : { ackBy: steady + ackWithin(incident) }),
   };
 }
 
@@ -122,12 +122,13 @@ export function remindedBy(incident: Incident, now: Now, why: string, by: Who = 
   const isAsked = by.kind === "person";
   const goesOn = incident.ackBy !== undefined && (isAsked || incident.reminders + 1 < MOST_REMINDERS);
   const ackBy = isAsked ? incident.ackBy : now.steady + ackWithin(incident);
+  const isLast = incident.ackBy !== undefined && !goesOn;
   return {
     kind: "escalated",
     level: incident.level,
     by,
     how: "second_channel",
-    why,
+    why: isLast ? `${why}; this is the last reminder` : why,
     assigned: [],
     ...(goesOn && ackBy !== undefined ? { ackBy } : {}),
   };

@@ -92,6 +92,9 @@ export interface Incident {
   readonly hasPager: boolean;
   readonly escalatedWall?: number;
   readonly escalatedHow?: EscalatedHow;
+  /** Who had it go further, and why. */
+  readonly escalatedBy?: string;
+  readonly escalatedWhy?: string;
   /** What the pager service has taken, each with the steady ms. */
   readonly accepted: Readonly<Partial<Record<PagerAction, number>>>;
   readonly pager?: { readonly id: string; readonly url: string };
@@ -141,13 +144,15 @@ export function evolveIncident(state: Incident | undefined, recorded: RecordedIn
       return { ...waiting, phase: "acknowledged", acknowledged: saidBy(event) };
     }
     case "escalated": {
-      const { ackBy: _, ...waiting } = next;
+      const { ackBy: _, ...waiting } = event.how === "second_channel" ? next : asksAnew(next);
       return {
         ...waiting,
         level: event.level,
         reminders: state.reminders + (event.how === "second_channel" ? 1 : 0),
         escalatedWall: wall,
         escalatedHow: event.how,
+        escalatedBy: nameOfWho(event.by),
+        escalatedWhy: event.why,
         assigned: event.assigned.length > 0 ? event.assigned : state.assigned,
         ...(event.ackBy === undefined ? {} : { ackBy: event.ackBy }),
         ...(event.how === "second_channel" ? { secondOwed: event.why } : {}),
@@ -158,6 +163,14 @@ export function evolveIncident(state: Incident | undefined, recorded: RecordedIn
       return { ...waiting, phase: "resolved", resolved: saidBy(event) };
     }
   }
+}
+
+/** Whoever is asked next has acknowledged nothing yet, whatever the one before said. */
+function asksAnew(incident: Incident): Incident {
+  if (incident.phase !== "acknowledged") return incident;
+  const { acknowledged: _, accepted, ...others } = incident;
+  const { acknowledge: __, ...taken } = accepted;
+  return { ...others, phase: "open", accepted: taken };
 }
 
 function opened(

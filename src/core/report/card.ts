@@ -303,7 +303,10 @@ function figuresOf(
     }
     if (figure === undefined) return { guard: guard.name, text: "not asked yet" };
     if (figure.value === undefined)
-      return { guard: guard.name, text: `no evidence: ${figure.trouble ?? "unknown"}` };
+      return {
+        guard: guard.name,
+        text: `${verdict === "provider_down" ? "provider down" : "no evidence"}: ${figure.trouble ?? "unknown"}`,
+      };
     const limits =
       guard.kind === "trend"
         ? [figure.words ?? ""]

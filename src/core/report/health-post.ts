@@ -38,11 +38,13 @@ export interface Unknown {
   readonly why: string;
 }
 
-/** A restart by Belay itself because a probe failed; `recoveredMs` from the first bad check. */
+/** A restart by Belay itself because a probe failed; `recoveredMs` from its begin. */
 export interface RestartFact {
   readonly probe: string;
   readonly wall: number;
   readonly recoveredMs?: number;
+  /** It did not work, or did not help. */
+  readonly failed?: true;
 }
 
 /** A job that did not do what it should: `what` says it whole. */
@@ -286,8 +288,9 @@ function restartsParts(restarts: HealthFacts["restarts"]): readonly Part[] {
   if (restarts === undefined) return ["auto-restarts unknown"];
   if (restarts.length === 0) return ["no auto-restarts"];
   const shown = restarts.slice(0, 5);
-  const each = shown.flatMap(({ probe, wall, recoveredMs }, index): readonly Part[] => {
-    const took = recoveredMs === undefined ? "not recovered" : `ok after ${formatDuration(recoveredMs)}`;
+  const each = shown.flatMap(({ probe, wall, recoveredMs, failed }, index): readonly Part[] => {
+    const without = failed === true ? "failed" : "not recovered";
+    const took = recoveredMs === undefined ? without : `ok after ${formatDuration(recoveredMs)}`;
     return [`${index === 0 ? "" : "; "}${probe} `, { wall }, `, ${took}`];
   });
   const more = restarts.length > shown.length ? ` and ${restarts.length - shown.length} more` : "";

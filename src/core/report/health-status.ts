@@ -1,4 +1,5 @@
 /** How a probe stands, in one line of `/belay health` and for the daily post. */
+import { formatActor } from "../event.ts";
 import { formatClock, formatDuration, type Now } from "../time.ts";
 import type { Probe } from "../watch/plan.ts";
 import type { ProbeState } from "../watch/probe.ts";
@@ -10,7 +11,7 @@ import { type ToldProbe, times } from "./health-words.ts";
 /** How a probe stands, for the daily post. */
 export function probeFact(probe: Probe, state: ProbeState, last: Checked | undefined): ProbeFact {
   const { episode } = state;
-  const detail = state.unknown?.detail ?? state.detail;
+  const detail = state.unknown?.detail ?? (last?.kind === "unknown" ? last.detail : state.detail);
   return {
     name: probe.name,
     state: stateOf(state, last),
@@ -25,6 +26,7 @@ function stateOf(state: ProbeState, last: Checked | undefined): ProbeFact["state
   if (state.unknown !== undefined) return "unknown";
   if (state.flapping) return "flapping";
   if (state.phase === "failing") return "failing";
+  if (last?.kind === "unknown") return "unknown";
   return last === undefined ? "unchecked" : "well";
 }
 
@@ -35,7 +37,9 @@ export function statusLine(
   restarts: readonly number[],
   now: Now,
 ): string {
-  const since = `since ${formatClock(now.wall - (now.steady - state.since), plan.zone).slice(0, 5)} ${plan.zone} (${formatDuration(now.steady - state.since)})`;
+  // What never changed while anybody watched was so before as well.
+  const least = state.changes.length === 0 && state.phase === "well" ? "at least " : "";
+  const since = `${least}since ${formatClock(now.wall - (now.steady - state.since), plan.zone).slice(0, 5)} ${plan.zone} (${formatDuration(now.steady - state.since)})`;
   const figure =
     last === undefined
       ? "not checked yet"
@@ -57,6 +61,11 @@ function phaseInWords(state: ProbeState, last: Checked | undefined): string {
   return last === undefined && state.revision === 0 ? "no check yet" : "well";
 }
 
+function mutedBy({ mute }: ProbeState): string {
+  if (mute === undefined) return "";
+  return ` by ${formatActor(mute.by)}${mute.because === undefined ? "" : ` (${mute.because})`}`;
+}
+
 function restartNotes(
   { plan, probe, state }: ToldProbe,
   restarts: readonly number[],
@@ -73,6 +82,6 @@ function restartNotes(
   }
   if (state.flapping) notes.push("flapping");
   if (state.mutedUntil !== undefined)
-    notes.push(`muted for ${formatDuration(Math.max(0, state.mutedUntil - now.steady))}`);
+    notes.push(`muted for ${formatDuration(Math.max(0, state.mutedUntil - now.steady))}${mutedBy(state)}`);
   return notes;
 }

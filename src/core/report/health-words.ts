@@ -105,6 +105,37 @@ export function askedPost({ plan }: ToldProbe, asked: EpisodeRestart): Alert {
   };
 }
 
+/** The short message that a probe is muted, or heard again. */
+export function mutePost(
+  { plan, probe, state }: ToldProbe,
+  event: Extract<ProbeEvent, { kind: "muted" | "unmuted" }>,
+): Alert {
+  const what = `${probe.name} of ${plan.service} in ${plan.environment}`;
+  const { mute } = state;
+  if (event.kind === "muted" && mute !== undefined) {
+    const because = mute.because === undefined ? "" : `: ${mute.because}`;
+    const title = `${probe.name} is muted · ${plan.service} · ${plan.environment}`;
+    return {
+      title,
+      lines: [
+        line("Who", `${formatActor(mute.by)}${because}`),
+        line("Until", mute),
+        line("Next", "it is still checked; nobody is paged anew and nothing is restarted meanwhile"),
+      ],
+      offers: [{ label: "Unmute", command: `health unmute ${state.id}` }],
+      summary: `${formatActor(mute.by)} muted ${what}${because}.`,
+    };
+  }
+  const how = event.by.kind === "belay" ? "its time is over" : `${formatActor(event.by)} unmuted it`;
+  const stands = state.phase === "failing" ? "it FAILS at present" : "no failure is known at present";
+  return {
+    title: `${probe.name} is not muted any more · ${plan.service} · ${plan.environment}`,
+    lines: [line("Why", `${how}; ${stands}`)],
+    offers: [],
+    summary: `${what} is not muted any more: ${how}; ${stands}.`,
+  };
+}
+
 /** The short message that Belay has given up, where a page about the same failure is open already. */
 export function gaveUpPost(told: ToldProbe): Alert {
   const { plan, probe, state } = told;

@@ -1,5 +1,5 @@
 /** An incident as people see it: a message of its own, the lines it adds to a message that tells of it already, and one line in a list. */
-import type { Incident } from "../oncall/incident.ts";
+import { type Incident, mayWait } from "../oncall/incident.ts";
 import type { Offer } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
 import { runbookPath } from "./health-words.ts";
@@ -68,9 +68,16 @@ function pagedWhom({ assigned, level, accepted, hasPager, pagingFailed }: Incide
 }
 
 /** The wall instant of the deadline, from the steady one: it was fixed when the page was opened. */
-function deadline({ ackBy, openedAt, openedWall }: Incident): readonly Part[] {
+function deadline(incident: Incident): readonly Part[] {
+  const { ackBy, openedAt, openedWall } = incident;
+  if (isLeft(incident)) return ["; nobody else is asked any more, unless somebody escalates it"];
   if (ackBy === undefined) return [];
   return ["; escalates ", { wall: openedWall + (ackBy - openedAt) }, " unless acknowledged"];
+}
+
+/** Whether everybody has been asked, as often as Belay does by itself, and nobody has answered. */
+function isLeft({ ackBy, ackWithinMs, page, phase }: Incident): boolean {
+  return phase === "open" && ackBy === undefined && ackWithinMs !== undefined && !mayWait(page);
 }
 
 /** Everything that an incident adds to a message that tells of it. */
@@ -84,9 +91,17 @@ export function incidentLines(incident: Incident): readonly AlertLine[] {
   return lines;
 }
 
-function escalatedWords({ escalatedHow, level, secondOwed, secondTold }: Incident): string {
+/** How far, by whom and why. */
+function escalatedWords(incident: Incident): string {
+  const { escalatedBy = "Belay", escalatedHow, escalatedWhy, level } = incident;
   if (escalatedHow === "policy") return `to level ${level} by PagerDuty's policy`;
-  if (escalatedHow === "rest") return `to level ${level} by Belay through PagerDuty`;
+  const to = escalatedHow === "rest" ? `to level ${level} through PagerDuty` : secondWords(incident);
+  // What a person asks for says who asks.
+  const isOurs = escalatedBy === "Belay" || escalatedWhy === undefined;
+  return `${to}, ${isOurs ? `by Belay${escalatedWhy === undefined ? "" : `: ${escalatedWhy}`}` : escalatedWhy},`;
+}
+
+function secondWords({ secondOwed, secondTold }: Incident): string {
   if (secondOwed !== undefined) return "to the second channel, which has not taken it yet";
   return secondTold === "nobody"
     ? "in this channel alone, because no second channel is set"
@@ -132,7 +147,7 @@ export function incidentLine(incident: Incident, now: Now): string {
     phase === "acknowledged"
       ? `acknowledged by ${acknowledged?.by ?? "somebody"}`
       : ackBy === undefined
-        ? "open"
+        ? `open${isLeft(incident) ? ", nobody else is asked any more" : ""}`
         : `open, escalates in ${formatDuration(Math.max(0, ackBy - now.steady))}`;
   return `${name}  ${page.severity}  ${page.service}: ${page.summary} (${age} old, ${state})`;
 }

@@ -141,6 +141,45 @@ export function whenLine(job: Job, ran: Pick<Ran, "instant" | "how" | "by" | "be
   }
 }
 
+/** The message that somebody paused a job, skips its next fire, or took either back. */
+export function changedPost(
+  watch: string,
+  job: Job,
+  event: Extract<JobEvent, { kind: "paused" | "resumed" | "skip_next" }>,
+): Alert {
+  const id = jobId(watch, job.name);
+  const who = formatActor(event.by);
+  const action = actionInWords(job.action);
+  const resume: Offer = { label: "Resume", command: `schedule resume ${id}` };
+  switch (event.kind) {
+    case "paused": {
+      const because = event.because === undefined ? "" : `: ${event.because}`;
+      return {
+        title: `${id} is paused`,
+        lines: [line("Who", `${who}${because}`), line("Next", `no ${action} until it is resumed`)],
+        offers: [resume],
+        summary: `${who} paused ${id} (${action})${because}.`,
+      };
+    }
+    case "skip_next": {
+      const when = `${formatDayTime(event.instant, job.zone)} ${job.zone}`;
+      return {
+        title: `${id} is skipped once`,
+        lines: [line("Who", who), line("What", `no ${action} at ${when}; the one after it runs`)],
+        offers: [resume],
+        summary: `${who} skips ${id} (${action}) at ${when}.`,
+      };
+    }
+    case "resumed":
+      return {
+        title: `${id} fires again as planned`,
+        lines: [line("Who", who)],
+        offers: [],
+        summary: `${who} resumed ${id} (${action}).`,
+      };
+  }
+}
+
 /** The message that fires were missed. */
 export function missedPost(
   watch: string,

@@ -120,8 +120,8 @@ export interface ProbeState {
   readonly circuitOpen: boolean;
   /** Steady ms. */
   readonly mutedUntil?: number;
-  /** Who muted it, and until when (wall ms). */
-  readonly mute?: { readonly by: Actor; readonly wall: number };
+  /** Who muted it and why, and until when (wall ms). */
+  readonly mute?: { readonly by: Actor; readonly wall: number; readonly because?: string };
   /** The newest restart that a person asked for while it did not fail; `seq` names its message. */
   readonly asked?: EpisodeRestart & { readonly seq: number };
   /** Nobody can tell how it is. `wall`: Unix ms of the first such check. */
@@ -207,7 +207,11 @@ function apply(s: ProbeState, recorded: RecordedProbe): ProbeState {
       return {
         ...s,
         mutedUntil: event.until,
-        mute: { by: event.by, wall: wall + (event.until - at) },
+        mute: {
+          by: event.by,
+          wall: wall + (event.until - at),
+          ...(event.because === undefined ? {} : { because: event.because }),
+        },
       };
     case "unmuted":
       return unmuted(s);

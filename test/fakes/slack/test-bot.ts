@@ -1,8 +1,8 @@
 /** Real Bolt apps against the workspace, for its own tests; each stops without leaving anything behind. */
 
-import { createServer } from "node:net";
 import { App, LogLevel, SocketModeReceiver } from "@slack/bolt";
 import { WebClient, type WebClientOptions } from "@slack/web-api";
+import { freePort } from "../../../demo/world/loopback.ts";
 import type { FakeSlack } from "./server.ts";
 
 /** A running app. */
@@ -88,16 +88,4 @@ export async function startHttpBot(slack: FakeSlack, listeners: (app: App) => vo
 export function client(slack: FakeSlack, options: WebClientOptions = {}): WebClient {
   const once = { retryConfig: { retries: 0 }, logger: silent, slackApiUrl: slack.apiUrl };
   return new WebClient(slack.botToken, { ...once, ...options });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.on("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      const port = address !== null && typeof address !== "string" ? address.port : 0;
-      probe.close(() => resolve(port));
-    });
-  });
 }
