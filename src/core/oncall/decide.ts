@@ -149,9 +149,15 @@ export function wordOf(
   because?: string,
 ): readonly IncidentEvent[] {
   if (incident.phase === "resolved") return [];
+  if (said === "acknowledged" && isBeforeNextPerson(incident, occurredAt)) return [];
   if (said === "acknowledged")
     return incident.phase === "acknowledged" ? [] : [{ kind: "acknowledged", by, through, occurredAt }];
   return [{ kind: "resolved", by, through, occurredAt, ...(because === undefined ? {} : { because }) }];
+}
+
+/** Whether a word is from before somebody else was asked; what it acknowledged is open again since. */
+function isBeforeNextPerson({ escalatedHow, escalatedWall }: Incident, occurredAt: number): boolean {
+  return escalatedWall !== undefined && escalatedHow !== "second_channel" && occurredAt < escalatedWall;
 }
 
 /** `slack`, `cli` or `pagerduty`, as the actor came. */
