@@ -13,6 +13,8 @@ import { type Config, loadConfig } from "./config.ts";
 import { worstBound } from "./core/bound.ts";
 import { isDesk, parseCommand } from "./core/command.ts";
 import type { Plan } from "./core/plan.ts";
+import { times } from "./core/report/health-words.ts";
+import { helpLines } from "./core/report/lines.ts";
 import { formatDuration, SECOND } from "./core/time.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
 import { type CommandAnswer, messageOfFault, OutsideFault } from "./engine/ports.ts";
@@ -108,7 +110,7 @@ function boundLine(plan: Plan): string {
 
 function watchLine({ watch, service, environment, probes, targets, jobs, budget, zone }: WatchPlan): string {
   const budgetText = `at most ${budget.most} restarts in ${formatDuration(budget.withinMs)}`;
-  return `${watch}: watches ${service} (${environment}): ${probes.length} probes, ${targets.length} targets (${budgetText}), ${jobs.length} jobs in ${zone}`;
+  return `${watch}: watches ${service} (${environment}): ${times(probes.length, "probe")}, ${times(targets.length, "target")} (${budgetText}), ${times(jobs.length, "job")} in ${zone}`;
 }
 
 interface DoFlags {
@@ -129,13 +131,13 @@ async function doCommand(words: readonly string[], flags: DoFlags): Promise<void
       fail(`Belay could not be asked: ${sent.why}. Nothing is known to have changed.`, 2);
   }
   const parsed = parseCommand(text);
-  if (!("kind" in parsed) && isDesk(parsed.spec.noun)) {
-    fail(
-      "Belay is not running: it pages nobody, checks no probe and runs no job, so it can neither do this nor tell how things stand. Nothing changed. Start it (`belay start`); until then page and acknowledge in PagerDuty itself.",
-      2,
-    );
+  // What needs no Belay is answered without one.
+  if ("kind" in parsed) fail(`${parsed.message} Nothing changed.`, 2);
+  if (parsed.spec.verb === "help") {
+    for (const line of helpLines()) out(line);
+    return;
   }
-  if (!("kind" in parsed) && parsed.spec.direction === "forward") {
+  if (parsed.spec.direction === "forward") {
     fail(
       "Belay is not running, and nothing goes forward unwatched. Start it (`belay start`); `rollback`, `hold` and reads work without it.",
       2,
@@ -147,6 +149,12 @@ async function doCommand(words: readonly string[], flags: DoFlags): Promise<void
       `No Belay answers in ${config.stateDir}, and there is no journal in it. Is BELAY_STATE the folder of your Belay, and are you its user? Nothing changed.`,
       2,
     );
+  if (isDesk(parsed.spec.noun)) {
+    fail(
+      `Belay is not running on ${config.stateDir}: it pages nobody, checks no probe and runs no job, so it can neither do this nor tell how things stand. Nothing changed. Start it (\`belay start\`); until then page and acknowledge in PagerDuty itself.`,
+      2,
+    );
+  }
   await alone(config, command, flags);
 }
 
@@ -217,7 +225,7 @@ function positive(text: string): number {
 function program(): Command {
   const belay = new Command("belay")
     .description(
-      "Rolls feature flags out in stages, watches Prometheus, and takes them back when production gets worse.",
+      "Rolls feature flags out in stages, watches Prometheus, and takes them back when production gets worse; pages on-call, watches health, runs jobs by the clock.",
     )
     .showHelpAfterError("`belay help` lists the commands; nothing was done.");
   belay
@@ -237,7 +245,9 @@ function program(): Command {
     .action(check);
   belay
     .command("do")
-    .description('speak to the running Belay, such as: belay do "rollout rollback"')
+    .description(
+      'speak to the running Belay, such as: belay do "rollout rollback"; belay do help lists the words',
+    )
     .argument("<words...>")
     .option("--as <name>", "who asks (default: your user name)")
     .option("--json", "print the answer as JSON")

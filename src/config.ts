@@ -1,6 +1,7 @@
 /** The only reader of the environment: every setting of Belay, checked at once, with every mistake told at once. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { allowFault } from "./adapters/probe/address.ts";
 import { formatDuration, HOUR, isZone, MINUTE, parseDuration, SECOND } from "./core/time.ts";
 
 /** How Slack reaches Belay; undefined when no tokens are set, and then Belay works by `belay do` alone. */
@@ -75,23 +76,42 @@ export interface Config {
   readonly logLevel: "info" | "warn" | "error";
   /** How often the figures on a card move, ms. */
   readonly refreshMs: number;
+  /** What is no mistake and yet hardly meant; told at the start. */
+  readonly warnings: readonly string[];
 }
 
 export type ConfigResult =
   | { readonly kind: "ok"; readonly config: Config }
   | { readonly kind: "bad"; readonly mistakes: readonly string[] };
 
+/** Settings that only tests and the demo read, elsewhere. */
+const NOT_OURS: ReadonlySet<string> = new Set(["BELAY_TEST_REPORT", "BELAY_KILL_SEED"]);
+const [HTTP, HOST_AND_PORT] = [/^https?:$/, /^[A-Za-z0-9.-]+(:\d{1,5})?$/];
+const [CHANNEL, OPERATOR] = [/^(#\S+|[CG][A-Z0-9]+)$/, /^([UW][A-Z0-9]+|cli:[A-Za-z0-9._-]+)$/];
+
+function isWebUrl(text: string): boolean {
+  return HTTP.test(URL.parse(text)?.protocol ?? "");
+}
+
 type Env = Readonly<Record<string, string | undefined>>;
 
 class Reader {
   readonly mistakes: string[] = [];
   readonly #env: Env;
+  readonly #asked = new Set<string>();
 
   constructor(env: Env) {
     this.#env = env;
   }
 
+  /** Names that look like settings of Belay and are none: a typing error, or settings of another version. */
+  unknown(): readonly string[] {
+    const isOurs = (name: string): boolean => this.#asked.has(name) || NOT_OURS.has(name);
+    return Object.keys(this.#env).filter((name) => name.startsWith("BELAY_") && !isOurs(name));
+  }
+
   text(name: string): string | undefined {
+    this.#asked.add(name);
     const value = this.#env[name]?.trim();
     return value === undefined || value === "" ? undefined : value;
   }
@@ -138,16 +158,16 @@ class Reader {
 
   url(name: string): string | undefined {
     const url = this.text(name);
-    if (url === undefined || URL.canParse(url)) return url;
-    this.mistakes.push(`${name}: expected a URL, found ${JSON.stringify(url)}`);
+    if (url === undefined || isWebUrl(url)) return url;
+    this.mistakes.push(`${name}: expected an http(s) URL, found ${JSON.stringify(url)}`);
     return undefined;
   }
 
   /** A URL that is itself a secret. */
   secretUrl(name: string): string | undefined {
     const url = this.secret(name);
-    if (url === undefined || URL.canParse(url)) return url;
-    this.mistakes.push(`${name}: expected a URL`);
+    if (url === undefined || isWebUrl(url)) return url;
+    this.mistakes.push(`${name}: expected an http(s) URL`);
     return undefined;
   }
 
@@ -155,6 +175,22 @@ class Reader {
     return this.text(name)
       ?.split(/[\s,]+/)
       .filter((one) => one !== "");
+  }
+
+  /** A list whose every entry must fit; `fault` says what is wrong with one. */
+  checked(name: string, fault: (entry: string) => string | undefined): readonly string[] | undefined {
+    const entries = this.list(name);
+    for (const entry of entries ?? []) {
+      const wrong = fault(entry);
+      if (wrong !== undefined) this.mistakes.push(`${name}: ${wrong}`);
+    }
+    return entries;
+  }
+
+  matching(name: string, shape: RegExp, what: string): readonly string[] | undefined {
+    return this.checked(name, (entry) =>
+      shape.test(entry) ? undefined : `expected ${what}, found ${JSON.stringify(entry)}`,
+    );
   }
 
   /** `release-approvers=U1,U2 oncall=U3` */
@@ -197,7 +233,7 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
     from.mistakes.push("BELAY_ALERTS_TOKEN: expected at least 16 characters");
   const hooksPort =
     from.text("BELAY_HOOKS_PORT") === undefined ? undefined : from.number("BELAY_HOOKS_PORT", 0, 0, 65_535);
-  const config: Config = {
+  const config: Omit<Config, "warnings"> = {
     dir: resolve(overrides.dir ?? from.text("BELAY_DIR") ?? "."),
     stateDir: resolve(from.text("BELAY_STATE") ?? ".belay"),
     httpPort: from.number("BELAY_HTTP_PORT", 8787, 0, 65_535),
@@ -205,8 +241,8 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
     slack: slackFrom(from),
     slackApiUrl: from.url("SLACK_API_URL"),
     groups: from.groups("BELAY_GROUPS"),
-    operators: from.list("BELAY_OPERATORS"),
-    channels: from.list("BELAY_CHANNELS"),
+    operators: from.matching("BELAY_OPERATORS", OPERATOR, "member IDs such as U012ABC, or cli:ana"),
+    channels: from.matching("BELAY_CHANNELS", CHANNEL, "channels such as #ops or C0123456789"),
     defaultChannel: from.text("BELAY_CHANNEL"),
     pageMention: from.text("BELAY_PAGE_MENTION"),
     prometheusToken: from.secret("BELAY_PROMETHEUS_TOKEN"),
@@ -216,8 +252,8 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
     ackWithinMs: from.duration("BELAY_ACK_WITHIN", 5 * MINUTE, 5 * SECOND, 24 * HOUR),
     secondChannelUrl: from.secretUrl("BELAY_SECOND_CHANNEL_URL"),
     heartbeatUrl: from.secretUrl("BELAY_HEARTBEAT_URL"),
-    execAllow: from.list("BELAY_EXEC_ALLOW") ?? [],
-    probeAllow: from.list("BELAY_PROBE_ALLOW") ?? [],
+    execAllow: from.matching("BELAY_EXEC_ALLOW", /^\//, "absolute paths of programs") ?? [],
+    probeAllow: from.checked("BELAY_PROBE_ALLOW", allowFault) ?? [],
     environment: { PATH: from.text("PATH") ?? "/usr/bin:/bin", HOME: from.text("HOME") ?? "/" },
     url: from.url("BELAY_URL"),
     user: from.text("USER") ?? "local",
@@ -225,7 +261,25 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
     logLevel: logLevel ?? "info",
     refreshMs: from.number("BELAY_CARD_REFRESH_MS", 10_000, 500, 600_000),
   };
-  return from.mistakes.length === 0 ? { kind: "ok", config } : { kind: "bad", mistakes: from.mistakes };
+  if (from.mistakes.length > 0) return { kind: "bad", mistakes: from.mistakes };
+  return { kind: "ok", config: { ...config, warnings: warningsOf(config, from.unknown()) } };
+}
+
+/** What is no mistake and yet hardly meant. */
+function warningsOf(
+  { alertsToken, hooksPort, pager, secondChannelUrl }: Omit<Config, "warnings">,
+  unknown: readonly string[],
+): readonly string[] {
+  const isHeard = alertsToken !== undefined || (pager?.webhookSecrets.length ?? 0) > 0;
+  return [
+    ...unknown.map((name) => `${name} is no setting of this version: docs/settings.md lists them`),
+    ...(isHeard && hooksPort === undefined
+      ? ["BELAY_HOOKS_PORT is not set: no webhook is taken, neither alerts nor PagerDuty's words"]
+      : []),
+    ...(pager === undefined && secondChannelUrl === undefined
+      ? ["pages ask nobody: neither BELAY_PAGERDUTY_KEY nor BELAY_SECOND_CHANNEL_URL is set"]
+      : []),
+  ];
 }
 
 function pagerFrom(from: Reader): PagerConfig | undefined {
@@ -238,6 +292,12 @@ function pagerFrom(from: Reader): PagerConfig | undefined {
   const actionTokens = (from.secret("BELAY_PAGERDUTY_ACTION_TOKEN") ?? "").split(/[\s,]+/).filter(Boolean);
   const eventsServer = from.text("BELAY_PAGERDUTY_EVENTS");
   const apiUrl = from.url("BELAY_PAGERDUTY_API");
+  if (eventsServer !== undefined && !HOST_AND_PORT.test(eventsServer))
+    from.mistakes.push(`BELAY_PAGERDUTY_EVENTS: expected HOST:PORT, found ${JSON.stringify(eventsServer)}`);
+  if (sender !== undefined && !/^\S+@\S+$/.test(sender))
+    from.mistakes.push(
+      `BELAY_PAGERDUTY_FROM: expected the e-mail address of a PagerDuty user, found ${JSON.stringify(sender)}`,
+    );
   if (routingKey === undefined) {
     if (token !== undefined || webhookSecrets.length + actionTokens.length > 0)
       from.mistakes.push("BELAY_PAGERDUTY_KEY is missing: it is needed beside the other PagerDuty settings");

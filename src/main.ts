@@ -173,6 +173,7 @@ class Composition implements Belay {
 
   async start(): Promise<Belay> {
     const { log } = this.#opened;
+    if (this.#options.alone !== true) for (const warning of this.#config.warnings) log.warn(warning);
     // Before anything is journaled: a first start that is killed within seconds must not lose the time it was away.
     await this.#saveClock();
     await this.#load();

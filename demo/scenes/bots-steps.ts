@@ -28,7 +28,9 @@ export async function watchIsUp(cast: Cast): Promise<Measured> {
   const wall = Date.now();
   const lines = await soon("every probe is well", async () => {
     const { lines } = await scene.command("health");
-    return lines.length > 0 && lines.every((line) => /: well since .*/.test(line)) ? lines : undefined;
+    return lines.length > 0 && lines.every((line) => /: well (?:at least )?since /.test(line))
+      ? lines
+      : undefined;
   });
   const ready = Date.now() - wall;
   say("watch_up", { watch: WATCH, probes: lines.length });
@@ -96,7 +98,7 @@ export async function pageEscalated(cast: Cast): Promise<Measured> {
   const moved = pageNow(cast, page);
   const by = moved.log.find(({ type }) => type === "escalate_log_entry")?.agent;
   say("escalated", { level: moved.level, asked: moved.assigned.map(({ name }) => name) }, escalatedWall);
-  await shown(cast, OPS, [COMPLAINT, "to level 2 by Belay through PagerDuty"]);
+  await shown(cast, OPS, [COMPLAINT, "to level 2 through PagerDuty, by Belay"]);
   const acknowledgedWall = Date.now();
   pagerduty.acknowledge(page.dedupKey, BEN);
   const event = pagerduty.event("incident.acknowledged", page.dedupKey, { by: BEN });

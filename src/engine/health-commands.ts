@@ -255,7 +255,7 @@ function restartOfKey(
   );
 }
 
-type Standing = "well" | "failing" | "unknown" | "flapping" | "muted" | "unchecked";
+type Standing = "well" | "failing" | "doubtful" | "unknown" | "flapping" | "muted" | "unchecked";
 
 /** What is counted of a probe, the worst first; one that is muted is counted by that beside all else but a failure. */
 function standingOf(desk: ProbeDesk): Standing {
@@ -265,6 +265,7 @@ function standingOf(desk: ProbeDesk): Standing {
   if (state.mutedUntil !== undefined) return "muted";
   if (state.unknown !== undefined || last?.kind === "unknown") return "unknown";
   if (state.flapping) return "flapping";
+  if (last?.kind === "bad") return "doubtful";
   return last === undefined ? "unchecked" : "well";
 }
 
@@ -280,6 +281,7 @@ function countsInWords(desks: readonly ProbeDesk[]): string {
   const parts: readonly (readonly [Standing, string])[] = [
     ["well", "well"],
     ["failing", "failing"],
+    ["doubtful", "with a bad last check"],
     ["flapping", "flapping"],
     ["unknown", why === undefined ? "unknown" : `unknown: ${why}`],
     ["muted", "muted"],

@@ -62,10 +62,13 @@ export function onCallCommands(deps: OnCallCommandsDeps): Desk {
   };
 }
 
-async function who({ rest }: OnCallCommandsDeps): Promise<CommandAnswer> {
+async function who({ rest, onCall }: OnCallCommandsDeps): Promise<CommandAnswer> {
+  const pages = onCall.asksSomebody()
+    ? "Pages go out all the same."
+    : "Pages ask nobody: neither BELAY_PAGERDUTY_KEY nor BELAY_SECOND_CHANNEL_URL is set.";
   if (rest === undefined)
     return said(
-      "Who is on call is known to PagerDuty only, and BELAY_PAGERDUTY_TOKEN is not set. Pages go out all the same.",
+      `Who is on call is known to PagerDuty only, and BELAY_PAGERDUTY_TOKEN is not set. ${pages}`,
       [],
     );
   try {
@@ -142,9 +145,13 @@ async function page(
     if (!(error instanceof OutsideFault)) throw error;
   }
   const opened = onCall.incidents().find(({ id }) => id === pageKey);
-  return done(
-    `${opened?.name ?? "A page"} is open (${severity}, ${found.service}): ${sentence(text.slice(0, 200))} On-call is being asked; \`/belay oncall list\` shows who has it.`,
-  );
+  const head = `${opened?.name ?? "A page"} is open (${severity}, ${found.service}): ${sentence(text.slice(0, 200))}`;
+  if (onCall.asksSomebody())
+    return done(`${head} On-call is being asked; \`/belay oncall list\` shows who has it.`);
+  const where =
+    opened?.page.channel === undefined ? "and no channel shows it" : `only ${opened.page.channel} shows it`;
+  const told = `NOBODY IS ASKED: no pager service and no second channel is set (BELAY_PAGERDUTY_KEY, BELAY_SECOND_CHANNEL_URL), ${where}. Call on-call yourself.`;
+  return { ok: false, code: "nobody_asked", text: `${head} ${told}`, lines: [], offers: [] };
 }
 
 function sentence(text: string): string {

@@ -129,6 +129,11 @@ export class OnCall implements OnCallDesk {
       throw new OutsideFault("the journal does not have the page yet", { recoverable: true });
   }
 
+  /** Whether a page asks anybody at all, besides its message in a channel. */
+  asksSomebody(): boolean {
+    return this.#deps.pager !== undefined || this.#deps.second !== undefined;
+  }
+
   /** What on-call has of a run. */
   incidentsOf(run: string): readonly Incident[] {
     return this.incidents().filter(({ page }) => page.run === run);

@@ -1,5 +1,5 @@
 /** Configuration: every mistake at once, secrets only from the environment or from files. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -71,6 +71,44 @@ describe("configuration", () => {
     expect(found).toHaveLength(8);
     expect(found.join("\n")).not.toContain("canary");
     expect(found.join("\n")).not.toContain("short");
+  });
+
+  it.each([
+    ["BELAY_PROBE_ALLOW", "http://x", "expected a host name"],
+    ["BELAY_EXEC_ALLOW", "restart", "expected absolute paths of programs"],
+    ["BELAY_OPERATORS", "@ana", "expected member IDs"],
+    ["BELAY_CHANNELS", "ops", "expected channels such as #ops"],
+    ["BELAY_SECOND_CHANNEL_URL", "ftp://canary", "expected an http(s) URL"],
+    ["BELAY_HEARTBEAT_URL", "canary", "expected an http(s) URL"],
+    ["BELAY_PAGERDUTY_API", "ftp://x", "expected an http(s) URL"],
+    ["BELAY_PAGERDUTY_EVENTS", "http://127.0.0.1:1", "expected HOST:PORT"],
+    ["BELAY_PAGERDUTY_FROM", "nobody", "expected the e-mail address"],
+  ])("names %s when it is %s", (name, value, says) => {
+    const found = mistakes({ [name]: value });
+    expect(found).toEqual([expect.stringContaining(`${name}: ${says}`)]);
+    expect(found.join("\n")).not.toContain("canary");
+  });
+
+  it("warns of what is no mistake and yet hardly meant", () => {
+    const pager = { BELAY_PAGERDUTY_KEY: "0123456789abcdef0123456789abcdef" };
+    expect(good(pager).warnings).toEqual([]);
+    expect(good({}).warnings).toEqual([expect.stringContaining("pages ask nobody")]);
+    expect(good({ ...pager, BELAY_HOOKSPORT: "8090" }).warnings).toEqual([
+      "BELAY_HOOKSPORT is no setting of this version: docs/settings.md lists them",
+    ]);
+    expect(good({ ...pager, BELAY_ALERTS_TOKEN: "a-token-of-sixteen-or-more" }).warnings).toEqual([
+      expect.stringContaining("BELAY_HOOKS_PORT is not set"),
+    ]);
+  });
+
+  it("knows every setting that its documentation names", () => {
+    const text = readFileSync("docs/settings.md", "utf8");
+    const names = [...text.matchAll(/^\| `(BELAY_[A-Z_]+)`/gm)].map(([, name = ""]) => name);
+    expect(names.length).toBeGreaterThan(20);
+    const given = new Map(names.map((name) => [name, ""]));
+    const result = readConfig(Object.fromEntries(given));
+    if (result.kind === "bad") throw new Error(result.mistakes.join("; "));
+    expect(result.config.warnings.filter((one) => one.includes("no setting"))).toEqual([]);
   });
 
   it("takes a secret from a file, and not from both", () => {

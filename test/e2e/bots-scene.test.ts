@@ -209,7 +209,7 @@ function expectTexts({ slack }: Summary): void {
   ]);
   const shows = slack["bot-ops"].map((message) => message.shows).join("\n---\n");
   expect(shows).toMatch(/recovered in .* \(within 5 min\)/);
-  expect(shows).toContain("to level 2 by Belay through PagerDuty");
+  expect(shows).toContain("to level 2 through PagerDuty, by Belay");
   expect(shows).toMatch(/alert HighErrorRate fired .* after new-model went live/);
   expect(shows).toMatch(/Health .*: \d of \d fine/);
 }

@@ -309,9 +309,14 @@ describe("`belay do`", () => {
       const desk = await belay(env, "do", command);
       expect(desk).toMatchObject({ code: 2, out: "" });
       expect(desk.err).toMatch(
-        /Belay is not running: it pages nobody.*Nothing changed\..*in PagerDuty itself/s,
+        /Belay is not running on \S+: it pages nobody.*Nothing changed\..*in PagerDuty itself/s,
       );
     }
+    const help = await belay(env, "do", "help");
+    expect(help).toMatchObject({ code: 0 });
+    expect(help.out).toContain("/belay oncall");
+    const odd = await belay(env, "do", "oncal who");
+    expect(odd).toMatchObject({ code: 2, err: expect.stringContaining("did you mean `oncall`?") });
     const read = await belay(env, "do", "rollout status spare");
     expect(read).toMatchObject({ code: 0 });
     expect(read.out).toMatch(/SOAKING/);

@@ -560,6 +560,18 @@ describe("commands", () => {
     ]);
   });
 
+  it("call no probe well whose last check was bad or that was never checked", async () => {
+    const { bench } = await benchOn();
+    expect(bench.commands().status().lines).toEqual(["bots/api: no check yet · 3 of 3 restarts left"]);
+    bench.world.down.set("api", "bad");
+    await bench.until("a check", () => bench.world.checks.length === 1);
+    await bench.pass(SECOND);
+    expect(bench.commands().status()).toMatchObject({
+      text: "1 probe: 0 well, 1 with a bad last check.",
+      lines: ["bots/api: last check BAD, too few of them yet to fail · no answer · 3 of 3 restarts left"],
+    });
+  });
+
   it("say since when a probe is well only where that is known, and that nobody can tell as soon as nobody can", async () => {
     const { bench } = await benchOn();
     await bench.pass(2 * MINUTE);

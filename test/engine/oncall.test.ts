@@ -1,12 +1,15 @@
 /** The on-call desk on virtual time: no page lost, none doubled, escalation on time whatever dies, and words in any order. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { parseCommand } from "../../src/core/command.ts";
 import type { Actor } from "../../src/core/event.ts";
 import { MOST_REMINDERS } from "../../src/core/oncall/decide.ts";
 import type { Incident } from "../../src/core/oncall/incident.ts";
 import { incidentLine, incidentPost } from "../../src/core/report/incident-post.ts";
 import { MINUTE, SECOND } from "../../src/core/time.ts";
+import { onCallCommands } from "../../src/engine/oncall-commands.ts";
 import { type Mood, type OnCallBench, pageOf, startOnCall } from "../support/oncall-bench.ts";
+import { operator } from "../support/plans.ts";
 
 const ANA: Actor = { kind: "person", id: "U1", name: "ana", via: "slack" };
 const WALL = 1_800_000_000_000;
@@ -235,6 +238,25 @@ describe("the acknowledgement deadline", () => {
     await bench.desk().page(pageOf("k1"));
     await bench.pass(5 * MINUTE + 2 * SECOND);
     expect(bench.told.length).toBe(1);
+  });
+
+  test("asks nobody where nobody can be asked, and whoever pages reads so", async () => {
+    const bench = await startOnCall({ pager: false, second: false });
+    const onCall = bench.desk();
+    const desk = onCallCommands({
+      onCall,
+      clock: { now: () => ({ steady: bench.now(), wall: WALL }), after: () => () => {}, random: () => 0 },
+      rest: undefined,
+      stillWrong: () => undefined,
+      services: () => [{ service: "bots", environment: "production" }],
+    });
+    const parsed = parseCommand("oncall page P1 bots all burns", "belay");
+    if ("kind" in parsed) throw new Error(parsed.message);
+    const answer = await desk(parsed, operator(ANA), "k-page", false);
+    expect(answer).toMatchObject({ ok: false, code: "nobody_asked" });
+    expect(answer.text).toMatch(
+      /^i-\S+ is open \(P1, bots\): all burns\. NOBODY IS ASKED: .*Call on-call yourself\.$/,
+    );
   });
 
   test("is none for a P2", async () => {

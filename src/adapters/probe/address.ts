@@ -82,6 +82,16 @@ function isLocalhost(name: string): boolean {
   return name === "localhost" || name.endsWith(".localhost");
 }
 
+/** What is wrong with an entry of `BELAY_PROBE_ALLOW`; undefined when nothing is. */
+export function allowFault(entry: string): string | undefined {
+  try {
+    createAddressRules([entry]);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 function addAllowed(entry: string, names: Set<string>, ranges: BlockList): void {
   const [address = "", bits, ...rest] = plainHost(entry).split("/");
   const family = isIP(address);

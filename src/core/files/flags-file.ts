@@ -115,7 +115,7 @@ export const view = z.union(
     }),
     z.strictObject({ metric: z.string().min(1) }),
   ],
-  { error: "expected { http, pointer } or { metric }" },
+  { error: "expected { http: URL, pointer: /path/to/flags } or { metric: QUERY }" },
 );
 
 export const prometheus = z.strictObject({

@@ -2,13 +2,18 @@
 
 /** Names of query parameters that carry secrets. */
 const SECRET_NAME =
-  /token|secret|passw|credential|signature|api[_-]?key|access[_-]?key|^(?:key|sig|auth|authorization|pwd|jwt)$/i;
+  /token|secret|passw|credential|signature|api[_-]?key|access[_-]?key|^(?:key|sig|auth|authorization|pw|pwd|pass|jwt)$/i;
 
-/** What in a URL reads as a secret: `user` (user or password) or the name of a query parameter; undefined when nothing does, or when it is no URL. */
+/** Addresses that are secrets as a whole: whoever knows them may write there. */
+const SECRET_PATH =
+  /^hooks\.slack\.com\/(?:services|workflows|triggers)\/|^discord(?:app)?\.com\/api\/webhooks\/|\.webhook\.office\.com\//i;
+
+/** What in a URL reads as a secret: `user` (user or password), `path` (an address that is a secret as a whole), or the name of a query parameter; undefined when nothing does, or when it is no URL. */
 export function secretInUrl(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
   if (url.username !== "" || url.password !== "") return "user";
+  if (SECRET_PATH.test(`${url.host}${url.pathname}`)) return "path";
   return [...url.searchParams.keys()].find((key) => SECRET_NAME.test(key));
 }
 
@@ -16,6 +21,7 @@ export function secretInUrl(text: string): string | undefined {
 export function withoutSecrets(text: string): string {
   return text
     .replace(/(:[\\/]{1,})[^\\/?#\s"]*@/g, "$1***@")
+    .replace(/(hooks\.slack\.com\/)[^\s"]+/gi, "$1***")
     .replace(/([?&;])([^=&\s"]*)=([^&#\s"]*)/g, (whole, mark: string, key: string) =>
       SECRET_NAME.test(key) ? `${mark}${key}=***` : whole,
     );

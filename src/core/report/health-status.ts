@@ -46,19 +46,24 @@ export function statusLine(
       : last.kind === "unknown"
         ? `unknown: ${last.detail}`
         : last.detail;
+  const stands = phaseInWords(state, last);
   return [
-    `${state.id}: ${phaseInWords(state, last)} ${since}`,
-    figure,
+    `${state.id}: ${stands === UNCHECKED || stands === DOUBTFUL ? stands : `${stands} ${since}`}`,
+    ...(stands === UNCHECKED ? [] : [figure]),
     ...restartNotes({ plan, probe, state }, restarts, now),
   ].join(" · ");
 }
+
+const UNCHECKED = "no check yet";
+const DOUBTFUL = "last check BAD, too few of them yet to fail";
 
 function phaseInWords(state: ProbeState, last: Checked | undefined): string {
   if (state.restarting !== undefined)
     return `${state.restarting.planned ? "planned restart" : "restarting"}, ${state.phase}`;
   if (state.unknown !== undefined) return `blind (last known ${state.phase})`;
   if (state.phase === "failing") return "FAILING";
-  return last === undefined && state.revision === 0 ? "no check yet" : "well";
+  if (last?.kind === "bad") return DOUBTFUL;
+  return last === undefined && state.revision === 0 ? UNCHECKED : "well";
 }
 
 function mutedBy({ mute }: ProbeState): string {
