@@ -1,4 +1,4 @@
-/** A listening server that a rollout must not depend on: where its port is taken while one is live, Belay goes on without it and tries again. */
+/** A listening server that nothing live must depend on: where its port is taken then, Belay goes on without it and tries again. */
 import type { HttpServer } from "./adapters/http/server.ts";
 import { SECOND } from "./core/time.ts";
 import { type Clock, type Log, messageOfFault } from "./engine/ports.ts";

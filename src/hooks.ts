@@ -24,7 +24,7 @@ export interface HooksOptions {
   readonly page: (page: PageRequest) => void;
 }
 
-/** The door for webhooks; where its port is taken while a rollout is live, on-call is paged until it is free. */
+/** The door for webhooks; where its port is taken while a rollout is live or a page is open, Belay starts all the same. A rollout's on-call is paged. */
 export function hooksDoor(options: HooksOptions): Door {
   const { clock, live, log, onCall, page, port } = options;
   const key = `belay.hooks.${port}`;
@@ -33,7 +33,7 @@ export function hooksDoor(options: HooksOptions): Door {
     clock,
     log,
     open: () => openHooks(options),
-    mayWait: async () => live() !== undefined,
+    mayWait: async () => live() !== undefined || onCall.incidents().some(({ phase }) => phase !== "resolved"),
     onShut: (why) => {
       const plan = live();
       if (plan === undefined) return;

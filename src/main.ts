@@ -79,12 +79,10 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
       log,
     });
     const newest = journal.newestInstant()?.steady;
-    const clock = restoreClock(
-      await journal.meta(CLOCK_KEY),
-      newest === undefined ? {} : { notBefore: newest },
-    );
+    const atLeast = newest === undefined ? {} : { notBefore: newest };
+    const clock = restoreClock(await journal.meta(CLOCK_KEY), atLeast);
     const connections = createConnections({ ...config, stateDir: state.path });
-    return await new Composition(config, options, {
+    const belay = new Composition(config, options, {
       state,
       journal,
       connections,
@@ -92,7 +90,11 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
       log,
       telemetry: createTelemetry(),
       installation: await installationOf(journal),
-    }).start();
+    });
+    return await belay.start().catch(async (error: unknown) => {
+      await belay.stop().catch(() => undefined);
+      throw error;
+    });
   } catch (error) {
     state.release();
     throw error;
@@ -356,8 +358,11 @@ class Composition implements Belay {
     this.#opened.log.error(`${this.#nothingLoaded()}; what is live is watched all the same`);
   }
 
+  /** Whether a rollout is live or a page is open. */
   async #isLive(): Promise<boolean> {
-    return (await this.#opened.journal.openRuns()).some(({ state }) => isOpenRun(state));
+    const { journal } = this.#opened;
+    const [runs, incidents] = [await journal.openRuns(), await journal.openSubjects("incident")];
+    return runs.some(({ state }) => isOpenRun(state)) || incidents.some(({ phase }) => phase !== "resolved");
   }
 
   #count(run: State, events: readonly Recorded[]): void {

@@ -222,6 +222,29 @@ function addIncident(db: DatabaseSync, run: string): void {
   );
 }
 
+it("with both ports taken and a page open, it starts and looks after the page; with nothing open it does not", async () => {
+  await (await start()).stop();
+  running = [];
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  const address = taken.address();
+  const port = String(typeof address === "object" && address !== null ? address.port : 0);
+  const ports = {
+    BELAY_HTTP_PORT: port,
+    BELAY_HOOKS_PORT: port,
+    BELAY_ALERTS_TOKEN: "a-token-of-sixteen-or-more",
+  };
+  await expect(start({}, ports)).rejects.toThrow("EADDRINUSE");
+  const db = new DatabaseSync(join(dir, "state", JOURNAL_FILE));
+  addIncident(db, "r-gone");
+  db.close();
+  const belay = await start({}, ports);
+  expect((await belay.command("oncall list", "ana", "list")).lines.join("\n")).toContain(
+    "demo was rolled back",
+  );
+  await new Promise((resolve) => taken.close(resolve));
+});
+
 it("with the webhooks' port taken, a live run is taken over and can go back, on-call is told, and the door opens when the port is free", async () => {
   await liveRun();
   const other = createServer();
