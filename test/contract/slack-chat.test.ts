@@ -258,6 +258,17 @@ test("a flood of notes keeps to one a second and never meets Slack's limit; an a
   expect(fake.violations()).toEqual([]);
 });
 
+test("a new card, for which somebody waits, does not wait for its turn behind notes", async () => {
+  const bench = await startSocket();
+  const story = soaking();
+  for (const seq of [1, 2]) await post(bench, note(seq, `note ${seq}`), story.view());
+  const later = post(bench, note(3, "note 3"), story.view());
+  const card = await post(bench, cardItem("r-7"), story.view());
+  await later;
+  expect(posted(bench).findIndex(({ ts }) => ts === card.ts)).toBe(2);
+  expect(bench.fake.violations()).toEqual([]);
+});
+
 test("a channel without the bot, unknown, archived: the fault says what a person must do", async () => {
   const bench = await startSocket();
   const { fake, slack } = bench;

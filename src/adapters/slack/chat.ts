@@ -180,7 +180,7 @@ export class SlackChat implements Chat {
   async #postNew(outgoing: Outgoing): Promise<MessageRef> {
     const { item, channel, message, isUrgent, takenAt } = outgoing;
     if (isUrgent) this.#pace.urgent(channel);
-    else await this.#pace.cosmetic(channel, this.#deps.stopped);
+    else await this.#pace.cosmetic(channel, item.body.kind === "card", this.#deps.stopped);
     const ref = await this.#plainly(message, (one) =>
       isUrgent ? this.#insist({ ...outgoing, message: one }) : this.#send({ ...outgoing, message: one }),
     );

@@ -59,11 +59,11 @@ export class PostPace {
     this.#bucket(channel).take();
   }
 
-  /** Waits for a cosmetic message's turn. */
-  async cosmetic(channel: string, stopped: AbortSignal): Promise<void> {
+  /** Waits for a cosmetic message's turn. A new card is what somebody who typed a command waits for: it may use what is left to urgent ones. */
+  async cosmetic(channel: string, isCard: boolean, stopped: AbortSignal): Promise<void> {
     const bucket = this.#bucket(channel);
-    for (let wait = bucket.waitMs(LEFT_TO_URGENT); wait > 0; wait = bucket.waitMs(LEFT_TO_URGENT))
-      await sleep(wait, stopped);
+    const left = isCard ? 0 : LEFT_TO_URGENT;
+    for (let wait = bucket.waitMs(left); wait > 0; wait = bucket.waitMs(left)) await sleep(wait, stopped);
     bucket.take();
   }
 
