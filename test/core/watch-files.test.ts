@@ -9,7 +9,7 @@ import { compileWatch } from "../../src/core/files/compile-watch.ts";
 import { minutesOfDay, readCron, shortestGapMinutes } from "../../src/core/files/cron.ts";
 import { flagsFileSchema } from "../../src/core/files/flags-file.ts";
 import { fromZod, type Mistake } from "../../src/core/files/mistake.ts";
-import { withoutSecrets } from "../../src/core/files/secret.ts";
+import { secretInUrl, withoutSecrets } from "../../src/core/files/secret.ts";
 import { target, watchSchema } from "../../src/core/files/watch-file.ts";
 import { DAY, HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 import type { WatchPlan } from "../../src/core/watch/plan.ts";
@@ -636,8 +636,12 @@ describe("secrets", () => {
     ["https://h/?key=abc", "https://h/?key=***"],
     ["https://h/a@b", "https://h/a@b"],
     ["https://h/?monkey=1", "https://h/?monkey=1"],
+    ["https://hooks.slack.com/services/T0/B0/abc", "https://hooks.slack.com/***"],
+    ["https://discord.com/api/webhooks/1/abc?wait=1", "https://discord.com/api/webhooks/***"],
+    ["https://x.webhook.office.com/abc/def", "https://x.webhook.office.com/***"],
   ])("in %s are not repeated", (text, shown) => {
     expect(withoutSecrets(text)).toBe(shown);
+    expect(secretInUrl(text) !== undefined).toBe(URL.canParse(text) && text !== shown);
   });
 });
 

@@ -6,7 +6,8 @@ const SECRET_NAME =
 
 /** Addresses that are secrets as a whole: whoever knows them may write there. */
 const SECRET_PATH =
-  /^hooks\.slack\.com\/(?:services|workflows|triggers)\/|^discord(?:app)?\.com\/api\/webhooks\/|\.webhook\.office\.com\//i;
+  /(hooks\.slack\.com|discord(?:app)?\.com\/api\/webhooks|\.webhook\.office\.com)\/[^\s"]+/i;
+const SECRET_PATHS = new RegExp(SECRET_PATH, "gi");
 
 /** What in a URL reads as a secret: `user` (user or password), `path` (an address that is a secret as a whole), or the name of a query parameter; undefined when nothing does, or when it is no URL. */
 export function secretInUrl(text: string): string | undefined {
@@ -17,11 +18,11 @@ export function secretInUrl(text: string): string | undefined {
   return [...url.searchParams.keys()].find((key) => SECRET_NAME.test(key));
 }
 
-/** The text with user and password, and the values of secret parameters, of any URL in it as `***`. */
+/** The text with user and password, the values of secret parameters, and what follows in a secret address, of any URL in it as `***`. */
 export function withoutSecrets(text: string): string {
   return text
     .replace(/(:[\\/]{1,})[^\\/?#\s"]*@/g, "$1***@")
-    .replace(/(hooks\.slack\.com\/)[^\s"]+/gi, "$1***")
+    .replace(SECRET_PATHS, "$1/***")
     .replace(/([?&;])([^=&\s"]*)=([^&#\s"]*)/g, (whole, mark: string, key: string) =>
       SECRET_NAME.test(key) ? `${mark}${key}=***` : whole,
     );
