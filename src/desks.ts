@@ -25,7 +25,7 @@ import { askTrend } from "./engine/measure.ts";
 import { OnCall } from "./engine/oncall.ts";
 import { onCallCommands, onCallFact } from "./engine/oncall-commands.ts";
 import { rollbackPageKey } from "./engine/pages.ts";
-import { impatientSubjects } from "./engine/patience.ts";
+import { impatientSubjects, soonOn } from "./engine/patience.ts";
 import { type Clock, type Journal, type Log, messageOfFault, OutsideFault } from "./engine/ports.ts";
 import { buildPost, type PostSources } from "./engine/posts.ts";
 import { Schedules } from "./engine/schedules.ts";
@@ -37,9 +37,6 @@ import { hooksDoor } from "./hooks.ts";
 const HEARTBEAT_MS = MINUTE;
 /** What alerts there were before may take this long to be judged; then the webhooks are opened all the same, ms. */
 const ALERTS_WITHIN_MS = 5 * SECOND;
-
-/** The journal may take this long to tell of one run, ms. */
-const RUN_WITHIN_MS = 2 * SECOND;
 
 export interface DesksOptions {
   readonly config: Config;
@@ -207,7 +204,7 @@ export class Desks {
 
   /** Keys of the pages that nobody has resolved. */
   #openPages(): readonly string[] {
-    return this.onCall.incidents().flatMap(({ id, phase }) => (phase === "resolved" ? [] : [id]));
+    return this.onCall.open().map(({ id }) => id);
   }
 
   /** Pages, whether or not the journal has it yet. */
@@ -228,7 +225,7 @@ export class Desks {
 
   async #ended(run: string): Promise<string | undefined> {
     const { clock, journal } = this.#options;
-    const stored = await withDeadline(clock, RUN_WITHIN_MS, "journal", journal.run(run));
+    const stored = await soonOn(clock)(journal.run(run));
     return stored === undefined || isOpenRun(stored.state) ? undefined : endedWords(stored.state);
   }
 

@@ -33,7 +33,7 @@ export function hooksDoor(options: HooksOptions): Door {
     clock,
     log,
     open: () => openHooks(options),
-    mayWait: async () => live() !== undefined || onCall.incidents().some(({ phase }) => phase !== "resolved"),
+    mayWait: async () => live() !== undefined || onCall.open().length > 0,
     onShut: (why) => {
       const plan = live();
       if (plan === undefined) return;

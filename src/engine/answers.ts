@@ -1,6 +1,7 @@
 /** Answers to commands, in whole sentences. */
 import { type Actor, formatActor } from "../core/event.ts";
 import type { Offer, Refusal } from "../core/refusal.ts";
+import { withStop } from "../core/report/sentence.ts";
 import type { Asker, Outcome } from "../core/rollout/ask.ts";
 import type { CommandAnswer } from "./ports.ts";
 
@@ -77,5 +78,5 @@ export function outcomeAnswer(outcome: Outcome, run: string, isName: IsName): Co
 export function sentence(text: string, isName: IsName): string {
   const [first = ""] = text.split(/[\s,:]/, 1);
   const start = isName(first) ? text : text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(start) ? start : `${start}.`;
+  return withStop(start);
 }

@@ -113,29 +113,11 @@ function unknownDrafts(
   const { unknown } = state;
   if (channel === undefined) return [];
   return events.flatMap(({ event, wall }): readonly OutboxDraft[] => {
-    if (event.kind === "unknown" && unknown !== undefined)
-      return [
-        postDraft(
-          `${postKey(state, unknown.seq)}:blind`,
-          "urgent",
-          channel,
-          unknownPost(told, unknown, false),
-          false,
-          wall,
-        ),
-      ];
-    if (event.kind !== "known") return [];
-    const { unknown: was } = event;
-    return [
-      postDraft(
-        `${postKey(state, was.seq)}:blind`,
-        "urgent",
-        channel,
-        unknownPost(told, was, true),
-        false,
-        wall,
-      ),
-    ];
+    const isOver = event.kind === "known";
+    const about = isOver ? event.unknown : event.kind === "unknown" ? unknown : undefined;
+    if (about === undefined) return [];
+    const key = `${postKey(state, about.seq)}:blind`;
+    return [postDraft(key, "urgent", channel, unknownPost(told, about, isOver), false, wall)];
   });
 }
 

@@ -6,6 +6,7 @@ import type { PageRequest } from "../core/oncall/page.ts";
 import { type Refusal, refuse } from "../core/refusal.ts";
 import type { OnCallFact } from "../core/report/health-post.ts";
 import { incidentLine, incidentOffers } from "../core/report/incident-post.ts";
+import { withStop } from "../core/report/sentence.ts";
 import type { Asker } from "../core/rollout/ask.ts";
 import { refusalAnswer, said } from "./answers.ts";
 import type { Desk } from "./commands.ts";
@@ -83,7 +84,7 @@ async function who({ rest, onCall }: OnCallCommandsDeps): Promise<CommandAnswer>
 }
 
 function list({ onCall, clock }: OnCallCommandsDeps): CommandAnswer {
-  const open = openOf(onCall);
+  const open = onCall.open();
   const [only] = open;
   if (only === undefined) return said("No page is open.", []);
   const now = clock.now();
@@ -145,17 +146,13 @@ async function page(
     if (!(error instanceof OutsideFault)) throw error;
   }
   const opened = onCall.incidents().find(({ id }) => id === pageKey);
-  const head = `${opened?.name ?? "A page"} is open (${severity}, ${found.service}): ${sentence(text.slice(0, 200))}`;
+  const head = `${opened?.name ?? "A page"} is open (${severity}, ${found.service}): ${withStop(text.slice(0, 200))}`;
   if (onCall.asksSomebody())
     return done(`${head} On-call is being asked; \`/belay oncall list\` shows who has it.`);
   const where =
     opened?.page.channel === undefined ? "and no channel shows it" : `only ${opened.page.channel} shows it`;
   const told = `NOBODY IS ASKED: no pager service and no second channel is set (BELAY_PAGERDUTY_KEY, BELAY_SECOND_CHANNEL_URL), ${where}. Call on-call yourself.`;
   return { ok: false, code: "nobody_asked", text: `${head} ${told}`, lines: [], offers: [] };
-}
-
-function sentence(text: string): string {
-  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 function unknownService(word: string, known: readonly string[]): Refusal {
@@ -200,13 +197,9 @@ async function onIncident(
   }
 }
 
-function openOf(onCall: OnCall): readonly Incident[] {
-  return onCall.incidents().filter(({ phase }) => phase !== "resolved");
-}
-
 /** The incident that is meant: by name, or the only one that is open. */
 function findIncident(onCall: OnCall, word: string | undefined, verb: string): Incident | Refusal {
-  const open = openOf(onCall);
+  const open = onCall.open();
   if (word !== undefined) {
     const found = onCall.incidents().find(({ name }) => name.toLowerCase() === word.toLowerCase());
     if (found !== undefined) return found;

@@ -3,6 +3,7 @@ import type { Actor } from "../core/event.ts";
 import { movedTo, notAcknowledged, owedToPager, remindedBy, wordOf } from "../core/oncall/decide.ts";
 import type { Incident, IncidentEvent, PagerAction } from "../core/oncall/incident.ts";
 import { type PagerEvent, pagerKeyOf, pagerSeverity } from "../core/oncall/page.ts";
+import { sentence, withStop } from "../core/report/sentence.ts";
 import { SECOND } from "../core/time.ts";
 import { backoffMs } from "./concurrency.ts";
 import { type Clock, type Log, messageOfFault, OutsideFault } from "./ports.ts";
@@ -220,16 +221,12 @@ function isStill(now: Incident, before: Incident): boolean {
 }
 
 function secondText({ page, name, phase, acknowledged }: Incident, why: string): string {
-  const head = `${page.severity} ${page.service} (${page.environment}): ${ended(page.summary)}`;
+  const head = `${page.severity} ${page.service} (${page.environment}): ${withStop(page.summary)}`;
   const next =
     phase === "open"
       ? `Acknowledge with \`/belay oncall ack ${name}\`.`
       : `It is acknowledged by ${acknowledged?.by ?? "somebody"}.`;
-  return `${head} ${ended(why.charAt(0).toUpperCase() + why.slice(1))} Incident ${name}. ${next}`;
-}
-
-function ended(text: string): string {
-  return /[.!?]$/.test(text) ? text : `${text}.`;
+  return `${head} ${sentence(why)} Incident ${name}. ${next}`;
 }
 
 function eventOf(incident: Incident, action: PagerAction, dedupKey: string): PagerEvent {

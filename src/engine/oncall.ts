@@ -117,6 +117,11 @@ export class OnCall implements OnCallDesk {
     return [...this.#incidents.values()].flatMap(({ keeper }) => keeper.state() ?? []);
   }
 
+  /** Those that nobody has resolved, oldest first. */
+  open(): readonly Incident[] {
+    return this.incidents().filter(({ phase }) => phase !== "resolved");
+  }
+
   /**
    * Opens an incident, once per key. Resolves when the journal has it; rejects (recoverable) while it counts in memory alone. `again`: it may have
    * been opened by a life before this one, so a journal that is away is asked again for a while before it counts as new.

@@ -1,6 +1,7 @@
 /** Jobs in words: what they do, what became of their fires, and the messages that tell of it. */
 import { type Actor, formatActor } from "../event.ts";
 import type { Offer } from "../refusal.ts";
+import { sentence } from "../report/sentence.ts";
 import { type Alert, type AlertLine, line } from "../report/told.ts";
 import { formatDuration } from "../time.ts";
 import type { FiredHow, JobEvent, JobOutcome, JobState, OlderFires, RecentFire } from "./job.ts";
@@ -241,10 +242,4 @@ export function clockBackPost(
     offers: [],
     summary: `The clock is behind what ${job.name} of ${watch} has already claimed: ${next}.`,
   };
-}
-
-/** With a capital and a full stop. */
-function sentence(text: string): string {
-  const start = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(start) ? start : `${start}.`;
 }
