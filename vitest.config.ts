@@ -10,6 +10,7 @@ const APART = [
   "oncall",
   "bots-service",
   "bots-scene",
+  "import-scene",
   "clock-jumps",
   "commands",
   "demo-interrupt",

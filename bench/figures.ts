@@ -37,6 +37,17 @@ export function figureOf(
     : { ...base, target: within.words, met: base[within.statistic] <= within.most };
 }
 
+/** A figure of things counted, one sample for each round; `most` is the bound that the largest is held to. */
+export function countsOf(
+  figure: string,
+  samples: readonly number[],
+  within?: { readonly most: number; readonly words: string },
+): Figure {
+  const { n, p50, p99, max } = figureOf(figure, samples);
+  const base: Figure = { figure, unit: "", n, p50, p99, max };
+  return within === undefined ? base : { ...base, target: within.words, met: max <= within.most };
+}
+
 /** A figure that is counted or read once; `most` is the bound that it is held to. */
 export function countedFigure(
   figure: string,

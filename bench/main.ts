@@ -1,8 +1,9 @@
-/** `npm run bench [-- --json] [--rounds N]`: measures what Belay promises, beside what peers document. Not a test: it prints, it does not judge the build. */
+/** `npm run bench [-- --json] [--rounds N] [--part breach|flips]`: measures what Belay promises, beside what peers document; ends with 1 when a limit does not hold. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { type BackRounds, measureBack } from "./back.ts";
 import { coreTicks } from "./core-ticks.ts";
 import { measureEnvFile } from "./env-file.ts";
 import { type Figure, figureOf, PEERS, tableOf } from "./figures.ts";
@@ -13,13 +14,30 @@ const POLL_MS = 1_000;
 const SCRAPE_MS = 1_000;
 /** Two polls, one scrape and a quarter of a second to decide, write and read back. */
 const OFF_BOUND_MS = 2 * POLL_MS + SCRAPE_MS + 250;
+const DEFAULT_ROUNDS = 30;
+/** For 30 rounds; other numbers in proportion. */
+const BACK_ROUNDS: BackRounds = { flips: 100, failing: 50, restarts: 15, hosts: 3 };
 
-function readOptions(): { readonly json: boolean; readonly rounds: number } {
-  const { values } = parseArgs({ options: { json: { type: "boolean" }, rounds: { type: "string" } } });
-  const rounds = Number(values.rounds ?? "30");
+/** `breach`: from a breach, or from Enter, on. `flips`: from the decision on. */
+const PARTS = ["breach", "flips"] as const;
+type Part = (typeof PARTS)[number];
+
+interface Options {
+  readonly json: boolean;
+  readonly rounds: number;
+  readonly parts: readonly Part[];
+}
+
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: { json: { type: "boolean" }, rounds: { type: "string" }, part: { type: "string" } },
+  });
+  const rounds = Number(values.rounds ?? DEFAULT_ROUNDS);
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1_000)
     throw new Error("--rounds takes a whole number from 1 to 1000");
-  return { json: values.json === true, rounds };
+  const parts = PARTS.filter((part) => values.part === undefined || values.part === part);
+  if (parts.length === 0) throw new Error(`--part takes ${PARTS.join(" or ")}`);
+  return { json: values.json === true, rounds, parts };
 }
 
 function coreFigure(): Figure {
@@ -33,9 +51,7 @@ function coreFigure(): Figure {
   });
 }
 
-async function main(): Promise<void> {
-  const { json, rounds } = readOptions();
-  const tell = (line: string): void => void process.stderr.write(`${line}\n`);
+async function breachFigures(rounds: number, tell: (line: string) => void): Promise<readonly Figure[]> {
   const figures: Figure[] = [coreFigure()];
   const dir = mkdtempSync(join(tmpdir(), "belay-bench-"));
   try {
@@ -70,13 +86,48 @@ async function main(): Promise<void> {
       env.visibleToOff,
     ),
   );
+  return figures;
+}
+
+function flipFigures(rounds: number, tell: (line: string) => void): Promise<readonly Figure[]> {
+  const inProportion = (full: number): number => Math.max(1, Math.round((full * rounds) / DEFAULT_ROUNDS));
+  return measureBack(
+    {
+      flips: inProportion(BACK_ROUNDS.flips),
+      failing: inProportion(BACK_ROUNDS.failing),
+      restarts: inProportion(BACK_ROUNDS.restarts),
+      hosts: inProportion(BACK_ROUNDS.hosts),
+    },
+    tell,
+  );
+}
+
+/** Says for all figures together whether the limits hold. */
+function verdictOf(figures: readonly Figure[]): string {
+  const missed = figures.filter(({ met }) => met === false);
+  const held = figures.filter(({ met }) => met !== undefined);
+  return missed.length === 0
+    ? `All ${held.length} limits hold.`
+    : `${missed.length} of ${held.length} limits do NOT hold: ${missed.map(({ figure }) => figure).join("; ")}.`;
+}
+
+async function main(): Promise<void> {
+  const { json, rounds, parts } = readOptions();
+  const tell = (line: string): void => void process.stderr.write(`${line}\n`);
+  // What else runs on the machine is in every figure.
+  tell(`load of the machine before: ${(loadavg()[0] ?? 0).toFixed(1)}`);
+  const figures: Figure[] = [];
+  if (parts.includes("breach")) figures.push(...(await breachFigures(rounds, tell)));
+  if (parts.includes("flips")) figures.push(...(await flipFigures(rounds, tell)));
   if (json) for (const figure of figures) process.stdout.write(`${JSON.stringify(figure)}\n`);
   else {
     const peers = PEERS.map(([name, time]) => `  ${name.padEnd(36)} ${time}`).join("\n");
-    process.stdout.write(
-      `${tableOf(figures)}\n\nFrom a visible regression to the beginning of the rollback, as peers document it (not measured here):\n${peers}\n`,
-    );
+    const compared = parts.includes("breach")
+      ? `\n\nFrom a visible regression to the beginning of the rollback, as peers document it (not measured here):\n${peers}`
+      : "";
+    process.stdout.write(`${tableOf(figures)}${compared}\n\n${verdictOf(figures)}\n`);
   }
+  if (figures.some(({ met }) => met === false)) process.exitCode = 1;
 }
 
 await main();

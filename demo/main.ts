@@ -1,11 +1,12 @@
 /** `npm run demo`: starts a scene's world and shows it on a page, or plays its whole story by itself (`--headless --json`). */
 import { parseArgs } from "node:util";
 import { startBots } from "./scenes/bots.ts";
+import { startImport } from "./scenes/import.ts";
 import { startIngestion } from "./scenes/ingestion.ts";
 import { inWords, type Scene, type SceneOptions } from "./scenes/scene.ts";
 
 const USAGE =
-  "npm run demo [-- --scene ingestion|bots] [--speed SECONDS_PER_HOUR] [--port PORT] [--headless [--json]]";
+  "npm run demo [-- --scene ingestion|bots|import] [--speed SECONDS_PER_HOUR] [--port PORT] [--headless [--json]]";
 
 interface SceneKind {
   /** What is started, for people who wait. */
@@ -21,6 +22,10 @@ const SCENES: Readonly<Record<string, SceneKind>> = {
   bots: {
     parts: "the bot platform, Prometheus, Alertmanager, the stand-ins of Slack and PagerDuty, and Belay",
     start: startBots,
+  },
+  import: {
+    parts: "the bulk import with its database, Prometheus, the stand-in Slack and Belay",
+    start: startImport,
   },
 };
 
@@ -48,7 +53,7 @@ function readFlags(): Flags {
     const name = values.scene ?? "ingestion";
     const scene = Object.hasOwn(SCENES, name) ? SCENES[name] : undefined;
     if (scene === undefined)
-      return stop(`--scene: expected ${Object.keys(SCENES).join(" or ")}, found ${name}\n${USAGE}`, 2);
+      return stop(`--scene: expected ${Object.keys(SCENES).join(", ")}, found ${name}\n${USAGE}`, 2);
     const speed = Number(values.speed ?? "4");
     const port = Number(values.port ?? "0");
     if (!(speed > 0 && speed <= 3_600))

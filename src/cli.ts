@@ -4,20 +4,24 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { loadFolder } from "./adapters/files/folder.ts";
 import { demoPace } from "./adapters/files/pace.ts";
 import { formatProblem } from "./adapters/files/problem.ts";
+import { readRehearsals } from "./adapters/flags/rehearsals.ts";
 import { type Door, sendCommand } from "./adapters/http/client.ts";
+import { createIds } from "./adapters/ids.ts";
 import { manifestOf } from "./adapters/slack/manifest.ts";
-import { type Config, loadConfig } from "./config.ts";
-import { worstBound } from "./core/bound.ts";
+import { type Config, loadConfig, stateDirOf } from "./config.ts";
+import { flipSource, worstBound } from "./core/bound.ts";
 import { isDesk, parseCommand } from "./core/command.ts";
 import type { Plan } from "./core/plan.ts";
+import { type Measured, measuredIn } from "./core/rehearsal.ts";
 import { times } from "./core/report/health-words.ts";
 import { helpLines } from "./core/report/lines.ts";
 import { formatDuration, SECOND } from "./core/time.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
-import { type CommandAnswer, messageOfFault, OutsideFault } from "./engine/ports.ts";
+import type { CommandAnswer } from "./engine/messages.ts";
+import { messageOfFault, OutsideFault } from "./engine/ports.ts";
+import { loadFolder } from "./house.ts";
 import { type Belay, JOURNAL_FILE, startBelay } from "./main.ts";
 
 /** A command alone waits this long for its rollback to be read back. */
@@ -46,18 +50,20 @@ function configOrExit(dir?: string): Config {
 interface StartFlags {
   readonly overlay?: string;
   readonly speed?: number;
+  readonly observe?: boolean;
 }
 
 async function start(dir: string | undefined, flags: StartFlags): Promise<void> {
   const config = configOrExit(dir);
   const pace = flags.speed === undefined ? undefined : demoPace(flags.speed);
   const overlay = flags.overlay === undefined ? undefined : resolve(flags.overlay);
-  const belay = await startBelay(config, { overlay, pace });
+  const belay = await startBelay(config, { overlay, pace, observe: flags.observe === true });
   out(
     JSON.stringify({
       event: "listening",
       port: belay.httpPort,
       ...(belay.hooksPort === undefined ? {} : { hooksPort: belay.hooksPort }),
+      mode: belay.mode(),
       pid: process.pid,
     }),
   );
@@ -87,7 +93,10 @@ async function check(dir: string, flags: { readonly overlay?: string }): Promise
     );
   const { plans, watches, problems } = await loadFolder(resolve(dir), overlay);
   for (const problem of problems) out(formatProblem(problem));
-  for (const plan of plans.values()) out(boundLine(plan));
+  const rehearsals = await readRehearsals(stateDirOf());
+  const hashOf = (plan: Plan): string => createIds().hash(JSON.stringify(plan));
+  for (const plan of plans.values())
+    out(boundLine(plan, measuredIn(rehearsals.get(plan.rollout), hashOf(plan))));
   for (const watch of watches.values()) out(watchLine(watch));
   const errors = problems.filter((problem) => problem.level === "error").length;
   const warnings = problems.length - errors;
@@ -98,13 +107,13 @@ async function check(dir: string, flags: { readonly overlay?: string }): Promise
 }
 
 /** One rollout's worst case, part by part, in whole seconds rounded up. */
-function boundLine(plan: Plan): string {
+function boundLine(plan: Plan, measured: Measured | undefined): string {
   const stages = `${plan.stages.length} stages, ${plan.guards.length} guards`;
-  const worst = worstBound(plan);
+  const worst = worstBound(plan, measured);
   if (worst === undefined) return `${plan.rollout}: ${stages}; no guard rolls back by itself`;
   const { parts } = worst;
   const s = (ms: number): number => Math.ceil(ms / SECOND);
-  const sum = `window ${s(parts.windowMs)} + scrape ${s(parts.scrapeMs)} + polls ${s(parts.pollsMs)} + query ${s(parts.queryMs)} + flip ${s(parts.flipMs)} + restart ${s(parts.restartMs)}`;
+  const sum = `window ${s(parts.windowMs)} + scrape ${s(parts.scrapeMs)} + polls ${s(parts.pollsMs)} + query ${s(parts.queryMs)} + flip ${s(parts.flipMs)} (${flipSource(measured, Date.now())}) + restart ${s(parts.restartMs)}`;
   return `${plan.rollout}: ${stages}; worst case ${s(worst.totalMs)} s from a visible breach to OFF (guard ${worst.guard}: ${sum})`;
 }
 
@@ -235,6 +244,7 @@ function program(): Command {
     )
     .argument("[dir]")
     .option("--overlay <file>", "other provider, Prometheus and polls for a demo or staging")
+    .option("--observe", "flip nothing: ask people to, judge, and say what would have been taken back")
     .option("--speed <seconds>", "real seconds per planned hour, for a demo", positive)
     .action(start);
   belay

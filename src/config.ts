@@ -2,7 +2,9 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { allowFault } from "./adapters/probe/address.ts";
+import type { Mode } from "./core/event.ts";
 import { formatDuration, HOUR, isZone, MINUTE, parseDuration, SECOND } from "./core/time.ts";
+import { PROVIDER_SECRETS } from "./providers.ts";
 
 /** How Slack reaches Belay; undefined when no tokens are set, and then Belay works by `belay do` alone. */
 export type SlackConfig =
@@ -51,6 +53,8 @@ export interface Config {
   /** Mentioned in pages and rollbacks, as Slack writes it: `<!subteam^S123>` or `<@U123>`. */
   readonly pageMention: string | undefined;
   readonly prometheusToken: string | undefined;
+  /** Tokens of flag systems, by the names of their settings: `BELAY_UNLEASH_TOKEN`, or `BELAY_UNLEASH_TOKEN_STAGING` for one environment. */
+  readonly flagTokens: ReadonlyMap<string, string>;
   /** Bearer token that Alertmanager sends with its webhook; without it no alert is taken. */
   readonly alertsToken: string | undefined;
   /** Loopback port of the webhooks of Alertmanager and PagerDuty; undefined: they are not served. */
@@ -72,6 +76,8 @@ export interface Config {
   readonly url: string | undefined;
   /** The local account, as the name of who asks on the command line. */
   readonly user: string;
+  /** Who flips; undefined: what people said last, and people in a new installation. */
+  readonly mode: Mode | undefined;
   readonly zone: string;
   readonly logLevel: "info" | "warn" | "error";
   /** How often the figures on a card move, ms. */
@@ -127,6 +133,18 @@ class Reader {
       this.mistakes.push(`${name}_FILE: the file ${path} cannot be read`);
       return undefined;
     }
+  }
+
+  /** A secret and its namesakes for single environments: NAME, NAME_STAGING, each also as a file. */
+  secretsOf(name: string): ReadonlyMap<string, string> {
+    const own = Object.keys(this.#env).filter((one) => one === name || one.startsWith(`${name}_`));
+    const names = new Set(own.map((one) => one.replace(/_FILE$/, "")));
+    return new Map(
+      [...names].flatMap((one): [string, string][] => {
+        const value = this.secret(one);
+        return value === undefined ? [] : [[one, value]];
+      }),
+    );
   }
 
   prefixed(name: string, prefix: string, value: string | undefined): string | undefined {
@@ -212,6 +230,15 @@ class Reader {
   }
 }
 
+function stateDirIn(from: Reader): string {
+  return resolve(from.text("BELAY_STATE") ?? ".belay");
+}
+
+/** The state folder, for commands that need no other setting. */
+export function stateDirOf(): string {
+  return stateDirIn(new Reader(process.env));
+}
+
 /** Reads and checks every setting. `overrides` are what the command line said. */
 export function readConfig(env: Env, overrides: { readonly dir?: string | undefined } = {}): ConfigResult {
   const from = new Reader(env);
@@ -225,6 +252,7 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
   const logLevel = known.find((one) => one === level);
   if (logLevel === undefined)
     from.mistakes.push(`BELAY_LOG: expected ${known.join(", ")}, found ${JSON.stringify(level)}`);
+  const mode = modeFrom(from);
   const token = from.secret("BELAY_TOKEN");
   if (token !== undefined && token.length < 16)
     from.mistakes.push("BELAY_TOKEN: expected at least 16 characters");
@@ -235,7 +263,7 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
     from.text("BELAY_HOOKS_PORT") === undefined ? undefined : from.number("BELAY_HOOKS_PORT", 0, 0, 65_535);
   const config: Omit<Config, "warnings"> = {
     dir: resolve(overrides.dir ?? from.text("BELAY_DIR") ?? "."),
-    stateDir: resolve(from.text("BELAY_STATE") ?? ".belay"),
+    stateDir: stateDirIn(from),
     httpPort: from.number("BELAY_HTTP_PORT", 8787, 0, 65_535),
     token,
     slack: slackFrom(from),
@@ -246,6 +274,7 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
     defaultChannel: from.text("BELAY_CHANNEL"),
     pageMention: from.text("BELAY_PAGE_MENTION"),
     prometheusToken: from.secret("BELAY_PROMETHEUS_TOKEN"),
+    flagTokens: new Map(PROVIDER_SECRETS.flatMap((name) => [...from.secretsOf(name)])),
     alertsToken,
     hooksPort,
     pager: pagerFrom(from),
@@ -257,12 +286,21 @@ export function readConfig(env: Env, overrides: { readonly dir?: string | undefi
     environment: { PATH: from.text("PATH") ?? "/usr/bin:/bin", HOME: from.text("HOME") ?? "/" },
     url: from.url("BELAY_URL"),
     user: from.text("USER") ?? "local",
+    mode,
     zone,
     logLevel: logLevel ?? "info",
     refreshMs: from.number("BELAY_CARD_REFRESH_MS", 10_000, 500, 600_000),
   };
   if (from.mistakes.length > 0) return { kind: "bad", mistakes: from.mistakes };
   return { kind: "ok", config: { ...config, warnings: warningsOf(config, from.unknown()) } };
+}
+
+function modeFrom(from: Reader): Mode | undefined {
+  const text = from.text("BELAY_MODE");
+  const mode = (["act", "observe"] as const).find((one) => one === text);
+  if (text !== undefined && mode === undefined)
+    from.mistakes.push(`BELAY_MODE: expected act or observe, found ${JSON.stringify(text)}`);
+  return mode;
 }
 
 /** What is no mistake and yet hardly meant. */

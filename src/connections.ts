@@ -1,34 +1,39 @@
 /** From a frozen plan to its outside: the flag store, the service's view and its metrics, each made once and shared by all plans that name it. */
-import { join } from "node:path";
 import { createAlertmanager } from "./adapters/alertmanager.ts";
-import { createEnvFileStore, readEnvironment } from "./adapters/flags/env-file.ts";
-import { createFileStore, type FileStore } from "./adapters/flags/file.ts";
-import { createView } from "./adapters/flags/view.ts";
+import type { FileStore } from "./adapters/flags/file.ts";
 import { createProber, createReach } from "./adapters/probe/prober.ts";
 import { createPrometheus } from "./adapters/prometheus.ts";
 import { createRestarter, createUnits } from "./adapters/target/restarter.ts";
-import { createUnitTarget } from "./adapters/target/unit.ts";
 import { DEFAULT_QUERY_TIMEOUT_MS } from "./core/files/compile.ts";
-import type { AlertmanagerEntry, PrometheusEntry, RestartEntry } from "./core/files/flags-file.ts";
-import type { Plan } from "./core/plan.ts";
+import type {
+  AlertmanagerEntry,
+  PrometheusEntry,
+  ProviderEntry,
+  RestartEntry,
+} from "./core/files/flags-file.ts";
+import type { FlagDef, Plan } from "./core/plan.ts";
 import type { WatchPlan } from "./core/watch/plan.ts";
 import {
   createTurns,
-  type FlagStore,
+  type Log,
   type Metrics,
   type Service,
-  type ServiceViewPort,
   type Target,
   type Turns,
 } from "./engine/ports.ts";
 import type { AlertSource, Prober, Restarter } from "./engine/watch-ports.ts";
+import { createFlagSystems } from "./flag-systems.ts";
 
-const VIEW_TIMEOUT_MS = 2_000;
-/** A store that is a file costs little to read; people's edits are noticed this soon. */
+/** A store on this machine costs little to read; people's edits are noticed this soon. */
 const READ_EVERY_MS = 1_000;
+/** A flag system over HTTP is asked less often, still well within the ten seconds in which a change by others is to be noticed. */
+const READ_REMOTE_EVERY_MS = 4_000;
 
 export interface ConnectionsOptions {
   readonly stateDir: string;
+  readonly log: Log;
+  /** Tokens of flag systems by the names of their settings. */
+  readonly flagTokens: ReadonlyMap<string, string>;
   readonly prometheusToken: string | undefined;
   /** Hosts whose names may lead probes to loopback or private addresses. */
   readonly probeAllow: readonly string[];
@@ -47,52 +52,16 @@ export interface Connections {
   readonly restarter: Restarter;
   /** The embedded store, which OFREP serves. */
   readonly embedded: FileStore;
+  /** Adds missing flags to a store of Belay's own. Rejects with an `OutsideFault`. */
+  seed(environment: string, entry: ProviderEntry, flags: readonly FlagDef[]): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Where the embedded store keeps its flags when the file names no path. */
-export function embeddedPath(stateDir: string): string {
-  return join(stateDir, "flags.json");
-}
-
 export function createConnections(options: ConnectionsOptions): Connections {
-  const files = new Map<string, FileStore>();
-  const envFiles = new Map<string, FlagStore>();
-  /** Environment files by the pidfile of the process that reads them. */
-  const variables = new Map<string, string>();
   const restartTurns = new Map<string, Turns>();
   const alertmanagers = new Map<string, AlertSource & { close(): void }>();
   const prometheuses = new Map<string, Metrics & { close(): void }>();
-
-  /** A process whose flags stand in an environment file is restarted with them, whoever restarts it. */
-  async function variablesOf(pidfile: string): Promise<Readonly<Record<string, string>>> {
-    const path = variables.get(pidfile);
-    return path === undefined ? {} : readEnvironment(path);
-  }
-
-  const fileStore = (path: string): FileStore => once(files, path, () => createFileStore({ path }));
-
-  function storeOf(plan: Plan, view: ServiceViewPort | undefined): FlagStore {
-    const { provider } = plan.outside;
-    if (provider.kind === "file") return fileStore(provider.path ?? embeddedPath(options.stateDir));
-    if (typeof provider.restart !== "string") variables.set(provider.restart.process.pidfile, provider.path);
-    const isUp = view === undefined ? undefined : () => answers(view);
-    return once(envFiles, provider.path, () =>
-      createEnvFileStore({
-        path: provider.path,
-        target: inTurn(
-          provider.restart,
-          createUnitTarget(provider.restart, {
-            upWithinMs: plan.provider.restartMs,
-            isUp,
-            environment: () => readEnvironment(provider.path),
-          }),
-        ),
-        restartWithinMs: plan.provider.restartMs,
-        stateDir: options.stateDir,
-      }),
-    );
-  }
+  const systems = createFlagSystems({ ...options, inTurn });
 
   function metricsAt(url: string, timeoutMs: number): Metrics {
     const token = options.prometheusToken;
@@ -112,25 +81,27 @@ export function createConnections(options: ConnectionsOptions): Connections {
   }
 
   return {
-    ...watchParts(options, metricsOf, { inTurn, variablesOf }),
-    embedded: fileStore(embeddedPath(options.stateDir)),
+    ...watchParts(options, metricsOf, { inTurn, variablesOf: systems.variablesOf }),
+    embedded: systems.embedded,
+    seed: systems.seed,
     metricsAt: metricsOf,
     alertsAt: ({ url }) => once(alertmanagers, url, () => createAlertmanager({ url })),
     connect(plan) {
       const metrics = metricsAt(plan.outside.prometheus.url, plan.queryTimeoutMs);
-      const source = plan.outside.view;
-      const view =
-        source === undefined ? undefined : createView(source, { timeoutMs: VIEW_TIMEOUT_MS, metrics });
+      const view = systems.view(plan, metrics);
+      const lever = systems.lever(plan);
+      const flags = systems.store(plan);
       return {
-        flags: storeOf(plan, view),
+        flags,
         metrics,
-        readEveryMs: READ_EVERY_MS,
+        readEveryMs: flags.can.history ? READ_REMOTE_EVERY_MS : READ_EVERY_MS,
         ...(view === undefined ? {} : { view }),
+        ...(lever === undefined ? {} : { lever }),
       };
     },
     async close() {
       for (const one of [...prometheuses.values(), ...alertmanagers.values()]) one.close();
-      await Promise.all([...files.values()].map((store) => store.close()));
+      await systems.close();
     },
   };
 }
@@ -168,14 +139,4 @@ function watchParts(
       unit: (entry, upWithinMs) => inTurn(entry, units(entry, upWithinMs)),
     }),
   };
-}
-
-/** Whether the service answers for its flags, which is what "up" means to those who wait for its restart. */
-async function answers(view: ServiceViewPort): Promise<boolean> {
-  try {
-    await view.read([]);
-    return true;
-  } catch {
-    return false;
-  }
 }

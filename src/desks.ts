@@ -24,7 +24,7 @@ import { healthDesk } from "./engine/health-desk.ts";
 import { askTrend } from "./engine/measure.ts";
 import { OnCall } from "./engine/oncall.ts";
 import { onCallCommands, onCallFact } from "./engine/oncall-commands.ts";
-import { rollbackPageKey } from "./engine/pages.ts";
+import { rollbackPageKey, wouldIsOver, wouldPageKey } from "./engine/pages.ts";
 import { impatientSubjects, soonOn } from "./engine/patience.ts";
 import { type Clock, type Journal, type Log, messageOfFault, OutsideFault } from "./engine/ports.ts";
 import { buildPost, type PostSources } from "./engine/posts.ts";
@@ -179,12 +179,13 @@ export class Desks {
 
   /** The page of a rollback ends when production has recovered. */
   #over({ key, run, tells }: PageRequest): string | undefined {
-    if (run === undefined || tells?.about !== "rollback" || key !== rollbackPageKey(run, tells.seq))
-      return undefined;
+    if (run === undefined || tells === undefined) return undefined;
     const state = this.#options
       .engine()
       .runs()
       .find((one) => one.run === run);
+    if (key === wouldPageKey(run, tells.seq)) return wouldIsOver(state, tells.seq);
+    if (key !== rollbackPageKey(run, tells.seq)) return undefined;
     const { rollback } = state ?? {};
     const isOver = rollback !== undefined && rollback.seq >= tells.seq && rollback.recoveredAt !== undefined;
     return isOver ? "production has recovered after the rollback" : undefined;

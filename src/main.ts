@@ -1,10 +1,8 @@
 /** The composition root: from configuration to a running Belay, started and stopped in order. */
 import { join } from "node:path";
 import { restoreClock, type SystemClock } from "./adapters/clock.ts";
-import { type Loaded, loadFolder } from "./adapters/files/folder.ts";
-import { formatProblem, ofWholeFile } from "./adapters/files/problem.ts";
-import { seedFileStore } from "./adapters/flags/file.ts";
 import { ofrepRoutes } from "./adapters/flags/ofrep.ts";
+import { createRehearsalShelf } from "./adapters/flags/rehearsals.ts";
 import { createIds, installationOf } from "./adapters/ids.ts";
 import { openSpool } from "./adapters/journal/spool.ts";
 import { openSqliteJournal, type SqliteJournal } from "./adapters/journal/sqlite.ts";
@@ -14,16 +12,20 @@ import { createLogChat, NOBODY } from "./adapters/log-chat.ts";
 import { createSlack, type Slack } from "./adapters/slack/slack.ts";
 import { createTelemetry, type Telemetry } from "./adapters/telemetry.ts";
 import type { Config } from "./config.ts";
-import { type Connections, createConnections, embeddedPath } from "./connections.ts";
-import type { Actor, Recorded } from "./core/event.ts";
+import { type Connections, createConnections } from "./connections.ts";
+import type { Actor, Mode, Recorded } from "./core/event.ts";
 import type { Pace } from "./core/files/stages.ts";
 import type { Plan } from "./core/plan.ts";
 import { isOpenRun, type State } from "./core/rollout/state.ts";
-import type { WatchPlan } from "./core/watch/plan.ts";
 import { Desks } from "./desks.ts";
 import { type Accepted, Engine } from "./engine/engine.ts";
-import { type Chat, type CommandAnswer, type Intake, messageOfFault, OutsideFault } from "./engine/ports.ts";
+import type { CommandAnswer, Intake } from "./engine/messages.ts";
+import type { Modes } from "./engine/modes.ts";
+import { type Chat, messageOfFault, OutsideFault } from "./engine/ports.ts";
+import { Reach } from "./engine/reach.ts";
+import { Loading } from "./loading.ts";
 import { mayOf, secretsOf } from "./may.ts";
+import { openModes } from "./mode.ts";
 import { OwnDoors } from "./own-doors.ts";
 
 const CLOCK_KEY = "clock";
@@ -36,6 +38,8 @@ export const JOURNAL_FILE = "journal.db";
 export interface StartOptions {
   readonly overlay?: string | undefined;
   readonly pace?: Pace | undefined;
+  /** Flips nothing, whatever is set or was said. */
+  readonly observe?: boolean;
   /** Without Slack and HTTP: for one command while Belay is stopped. */
   readonly alone?: boolean;
 }
@@ -45,6 +49,8 @@ export interface Belay {
   readonly httpPort: number | undefined;
   /** Where webhooks are taken; undefined where they are not. */
   readonly hooksPort: number | undefined;
+  /** Who flips now. */
+  mode(): Mode;
   readonly plans: () => ReadonlyMap<string, Plan>;
   /** Loads the folder again; rollouts whose files have mistakes keep their last good plan. */
   reload(): Promise<void>;
@@ -62,6 +68,7 @@ interface Opened {
   readonly telemetry: Telemetry;
   /** Names this installation of Belay for good. */
   readonly installation: string;
+  readonly modes: Modes;
 }
 
 /**
@@ -81,7 +88,7 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
     const newest = journal.newestInstant()?.steady;
     const atLeast = newest === undefined ? {} : { notBefore: newest };
     const clock = restoreClock(await journal.meta(CLOCK_KEY), atLeast);
-    const connections = createConnections({ ...config, stateDir: state.path });
+    const connections = createConnections({ ...config, log, stateDir: state.path });
     const belay = new Composition(config, options, {
       state,
       journal,
@@ -90,6 +97,7 @@ export async function startBelay(config: Config, options: StartOptions = {}): Pr
       log,
       telemetry: createTelemetry(),
       installation: await installationOf(journal),
+      modes: await openModes({ journal, log, isNew: newest === undefined }, config, options),
     });
     return await belay.start().catch(async (error: unknown) => {
       await belay.stop().catch(() => undefined);
@@ -108,12 +116,8 @@ class Composition implements Belay {
   readonly #opened: Opened;
   readonly #slack: Slack | undefined;
   readonly #desks: Desks;
-  #watches: ReadonlyMap<string, WatchPlan> = new Map();
-  #catalogues: Loaded["catalogues"] = new Map();
-  #plans: ReadonlyMap<string, Plan> = new Map();
-  #mistakes: readonly string[] = [];
-  /** Whether the files were without a mistake when they were loaded last. */
-  #isSound = false;
+  readonly #loading: Loading;
+  readonly #reach: Reach;
   #doors: OwnDoors | undefined;
   readonly #desksReady = Promise.withResolvers<void>();
   #ticker: NodeJS.Timeout | undefined;
@@ -124,6 +128,14 @@ class Composition implements Belay {
     this.#options = options;
     this.#opened = opened;
     const { clock, journal, log, state, connections } = opened;
+    this.#loading = new Loading({
+      ...options,
+      dir: config.dir,
+      log,
+      connections,
+      observes: () => opened.modes.current() === "observe",
+    });
+    this.#reach = new Reach({ clock, log, connect: (plan) => connections.connect(plan) });
     this.#slack = this.#createSlack();
     this.#desks = new Desks({
       config,
@@ -134,7 +146,7 @@ class Composition implements Belay {
       connections,
       engine: () => this.engine,
       plans: this.plans,
-      guardsOf: (source) => this.#catalogues.get(source)?.guards ?? [],
+      guardsOf: (source) => this.#loading.catalogues.get(source)?.guards ?? [],
       unwell: this.#unwell,
     });
     this.engine = new Engine({
@@ -145,14 +157,18 @@ class Composition implements Belay {
       spool: openSpool(join(state.path, "spool.jsonl"), log),
       chat: this.#chat(),
       plans: this.plans,
-      mistakes: () => this.#mistakes,
+      mistakes: () => this.#loading.mistakes,
+      warnings: this.#reach.warnings,
+      rehearsalShelf: createRehearsalShelf(state.path),
       connect: (plan) => connections.connect(plan),
       mayOf: (actor) => mayOf(config, actor),
       onCall: options.alone === true ? NOBODY : this.#desks.onCall,
       desks: this.#desks.commands,
       desksReady: this.#desksReady.promise,
       alertsOf: (plan) => this.#desks.alerts.forRun(plan),
+      modes: opened.modes,
       restartingOf: (plan) => this.#desks.restarting(plan.service, plan.environment),
+      probeEventsSince: (wall, most) => journal.subjectEventsSince("probe", wall, most),
       defaultChannel: config.defaultChannel,
       refreshMs: config.refreshMs,
       zone: config.zone,
@@ -160,7 +176,9 @@ class Composition implements Belay {
     });
   }
 
-  readonly plans = (): ReadonlyMap<string, Plan> => this.#plans;
+  readonly plans = (): ReadonlyMap<string, Plan> => this.#loading.plans();
+
+  readonly mode = (): Mode => this.#opened.modes.current();
 
   get httpPort(): number | undefined {
     return this.#doors?.port;
@@ -178,14 +196,14 @@ class Composition implements Belay {
     if (this.#options.alone !== true) for (const warning of this.#config.warnings) log.warn(warning);
     // Before anything is journaled: a first start that is killed within seconds must not lose the time it was away.
     await this.#saveClock();
-    await this.#load();
+    await this.#loading.load();
     await this.#refuseIdleness();
     if (this.#options.alone !== true) await this.#openDoors();
     await this.engine.start();
     this.#ticker = setInterval(() => this.#tick(), SAVE_CLOCK_MS);
     // Alone it is no desk: what is for them, and every message, waits for the next start.
     if (this.#options.alone !== true) {
-      await this.#desks.setWatches(this.#watches, this.#isSound);
+      await this.#desks.setWatches(this.#loading.watches, this.#loading.isSound);
       await this.#desks.start();
       this.#desksReady.resolve();
       this.#slack?.start().catch((error: unknown) =>
@@ -193,9 +211,10 @@ class Composition implements Belay {
           error: messageOfFault(error),
         }),
       );
+      void this.#reach.ask(this.plans().values());
       log.info("Belay runs", {
-        rollouts: [...this.#plans.keys()].join(","),
-        watches: [...this.#watches.keys()].join(","),
+        rollouts: [...this.plans().keys()].join(","),
+        watches: [...this.#loading.watches.keys()].join(","),
         port: this.httpPort ?? 0,
         hooks: this.hooksPort ?? 0,
         slack: this.#config.slack?.mode ?? "none",
@@ -205,9 +224,10 @@ class Composition implements Belay {
   }
 
   async reload(): Promise<void> {
-    await this.#load();
-    await this.#desks.setWatches(this.#watches, this.#isSound);
-    if (this.#isSound) this.#opened.log.info("the files are read anew");
+    await this.#loading.load();
+    void this.#reach.ask(this.plans().values());
+    await this.#desks.setWatches(this.#loading.watches, this.#loading.isSound);
+    if (this.#loading.isSound) this.#opened.log.info("the files are read anew");
     else this.#opened.log.warn("some files have mistakes: their last good version counts");
   }
 
@@ -298,64 +318,12 @@ class Composition implements Belay {
     await doors.open();
   }
 
-  /** Loads the folder; plans with mistakes keep their last good version. What is wrong is logged and told by `list`; nothing here rejects. */
-  async #load(): Promise<void> {
-    const { log } = this.#opened;
-    const loaded = await this.#readFolder();
-    for (const problem of loaded.problems)
-      log[problem.level === "error" ? "error" : "warn"](formatProblem(problem));
-    const mistakes = loaded.problems.filter((problem) => problem.level === "error").map(formatProblem);
-    const isSound = mistakes.length === 0;
-    this.#isSound = isSound;
-    this.#plans = isSound ? loaded.plans : new Map([...this.#plans, ...loaded.plans]);
-    this.#watches = isSound ? loaded.watches : new Map([...this.#watches, ...loaded.watches]);
-    this.#catalogues = isSound ? loaded.catalogues : new Map([...this.#catalogues, ...loaded.catalogues]);
-    const unseeded = await this.#seed(loaded.catalogues);
-    const isIdle = this.#plans.size + this.#watches.size === 0;
-    this.#mistakes = [...(isIdle ? [this.#nothingLoaded()] : []), ...mistakes, ...unseeded];
-  }
-
-  async #readFolder(): Promise<Loaded> {
-    const { dir } = this.#config;
-    const { overlay, pace } = this.#options;
-    try {
-      return await loadFolder(dir, {
-        ...(overlay === undefined ? {} : { overlay }),
-        ...(pace === undefined ? {} : { pace }),
-      });
-    } catch (error) {
-      const problem = ofWholeFile(dir, `the folder cannot be read: ${messageOfFault(error)}`);
-      return { plans: new Map(), watches: new Map(), catalogues: new Map(), problems: [problem] };
-    }
-  }
-
-  /** Adds missing flags to the stores that are files. One that is broken just now must not keep Belay from going back over it; a reload tries again. */
-  async #seed(catalogues: Loaded["catalogues"]): Promise<readonly string[]> {
-    const { log, state } = this.#opened;
-    const mistakes: string[] = [];
-    for (const [name, { file, flags }] of catalogues) {
-      if (file.provider.kind !== "file") continue;
-      try {
-        await seedFileStore(file.provider.path ?? embeddedPath(state.path), Object.values(flags));
-      } catch (error) {
-        const mistake = `${name}: its flags could not be added to their store: ${messageOfFault(error)}`;
-        log.error(mistake);
-        mistakes.push(mistake);
-      }
-    }
-    return mistakes;
-  }
-
-  #nothingLoaded(): string {
-    const { dir } = this.#config;
-    return `no rollout and no watch could be loaded from ${dir}; \`belay check ${dir}\` says why`;
-  }
-
   /** Without a rollout and a watch there is nothing to do, unless a live run has its frozen plan in the journal and must be watched. */
   async #refuseIdleness(): Promise<void> {
-    if (this.#plans.size + this.#watches.size > 0 || this.#options.alone === true) return;
-    if (!(await this.#isLive())) throw new OutsideFault(this.#nothingLoaded(), { recoverable: false });
-    this.#opened.log.error(`${this.#nothingLoaded()}; what is live is watched all the same`);
+    if (!this.#loading.isIdle || this.#options.alone === true) return;
+    const nothing = this.#loading.nothingLoaded();
+    if (!(await this.#isLive())) throw new OutsideFault(nothing, { recoverable: false });
+    this.#opened.log.error(`${nothing}; what is live is watched all the same`);
   }
 
   /** Whether a rollout is live or a page is open. */

@@ -16,6 +16,7 @@ export function secretsOf(config: Config): readonly string[] {
     ...(pager?.actionTokens ?? []),
     config.token,
     config.prometheusToken,
+    ...config.flagTokens.values(),
     slack?.botToken,
     slack?.mode === "socket" ? slack.appToken : slack?.signingSecret,
   ];

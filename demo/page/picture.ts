@@ -1,8 +1,9 @@
 /** The live picture that the browser draws: put together anew for every sample. */
-import { loadFolder } from "../../src/adapters/files/folder.ts";
+
 import { demoPace } from "../../src/adapters/files/pace.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import { isLive } from "../../src/core/rollout/state.ts";
+import { loadFolder } from "../../src/house.ts";
 import type { World } from "../world/world.ts";
 import { type Controls, createControls, type Deed, type Word } from "./controls.ts";
 import { harmLine, harmOf } from "./cost.ts";

@@ -1,7 +1,8 @@
 /** The rollout on its timeline in planned time, Hour 0 to Day 2, and where on it we are. */
 import { formatActor } from "../../src/core/event.ts";
 import type { Plan } from "../../src/core/plan.ts";
-import { cardOf, plannedName, whatOf } from "../../src/core/report/card.ts";
+import { cardOf } from "../../src/core/report/card.ts";
+import { plannedName, whatOf } from "../../src/core/report/stage-words.ts";
 import { holdInWords } from "../../src/core/report/words.ts";
 import {
   isBegun,
@@ -48,7 +49,7 @@ const BEFORE = "Each stage is watched; the next one begins only when every guard
 export function timelineOf(plans: Plans, state: State | undefined, wall: number): Timeline {
   const { written, paced } = plans;
   const stops = written.stages.map((stage): Stop => {
-    return { name: stage.name, planned: plannedName(stage.atMs), what: whatOf(stage), mark: "next" };
+    return { name: stage.name, planned: plannedName(stage.atMs), what: whatOf(written, stage), mark: "next" };
   });
   const rollout = written.rollout;
   if (state === undefined)

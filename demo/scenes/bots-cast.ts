@@ -2,6 +2,7 @@
 
 import type { Incident, LogEntryType } from "../../test/fakes/pagerduty/model.ts";
 import type { Message } from "../../test/fakes/slack/model.ts";
+import type { FakeSlack } from "../../test/fakes/slack/server.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import type { BotsScene } from "./bots-world.ts";
 import type { Line } from "./scene.ts";
@@ -13,19 +14,24 @@ const LOOK_EVERY_MS = 25;
 /** What one step measured: figures in ms and what else is worth telling. */
 export type Measured = Readonly<Record<string, unknown>>;
 
-export interface Cast {
-  readonly scene: BotsScene;
-  /** Wall ms at which the story began. */
-  readonly began: number;
+/** What it takes to act in a scene's Slack. */
+export interface Talk {
+  readonly scene: { readonly slack: FakeSlack };
   readonly expect: (holds: boolean, what: string) => void;
   /** Tells a line of the story; `wall`: when it happened, now when not given. */
   readonly say: (event: string, more?: Readonly<Record<string, unknown>>, wall?: number) => void;
+}
+
+export interface Cast extends Talk {
+  readonly scene: BotsScene;
+  /** Wall ms at which the story began. */
+  readonly began: number;
   readonly tell: (line: Line) => void;
 }
 
 /** Somebody types a line in a channel; judged is that Slack was acknowledged in time. */
 export async function type(
-  { scene, say, expect }: Cast,
+  { scene, say, expect }: Talk,
   user: string,
   channel: string,
   line: string,
@@ -38,7 +44,7 @@ export async function type(
 
 /** The message of a channel that shows all of these words, as `as` sees it; rejects when none does in time. */
 export function shown(
-  { scene: { slack } }: Cast,
+  { scene: { slack } }: Talk,
   channel: string,
   words: readonly string[],
   as?: string,

@@ -104,7 +104,8 @@ class Keeper implements BelayProcess {
     const args = [join(ROOT, "src/cli.ts"), "start", house, "--overlay", overlay, "--speed", String(speed)];
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env["PATH"] ?? "", ...env },
+      // What nobody set otherwise flips: the demo and the tests are there for that.
+      env: { PATH: process.env["PATH"] ?? "", BELAY_MODE: "act", ...env },
     });
     this.#child = child;
     const log = createWriteStream(logFile, { flags: "a" });

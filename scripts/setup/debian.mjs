@@ -23,7 +23,9 @@ export async function installWithApt(packages, places = {}) {
       throw new SetupError("apt-get install failed; its own messages are above");
   });
   if (!existsSync("/run/systemd/system")) return;
-  const services = packages.filter((name) => name.startsWith("prometheus")).map((name) => `${name}.service`);
+  const services = packages
+    .filter((name) => /^(?:prometheus|postgresql)/.test(name))
+    .map((name) => `${name}.service`);
   if (services.length === 0) return;
   // They would start at the next boot and hold their usual ports; the demo and the tests start their own.
   if (await run("systemctl", ["disable", "--quiet", ...services]))

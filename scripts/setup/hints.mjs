@@ -2,6 +2,10 @@
 
 // Used only where the system's own packages lack them; Belay supports Prometheus 2.42 and later.
 const RELEASES = { prometheus: "3.5.0", alertmanager: "0.28.1" };
+/** What other systems call a program in their packages. @type {Readonly<Partial<Record<ProgramName, string>>>} */
+const BREW = { faketime: "libfaketime", postgresql: "postgresql@17", prometheus: "prometheus" };
+/** @type {Readonly<Partial<Record<ProgramName, string>>>} */
+const DNF = { faketime: "libfaketime", postgresql: "postgresql-server", chromium: "chromium" };
 
 /** @typedef {import("./programs.mjs").ProgramName} ProgramName */
 /** @typedef {{ platform: string, arch: string, distribution: string, has: (name: string) => boolean }} System */
@@ -19,9 +23,9 @@ export function installLine(programs, system) {
   if (system.platform === "linux" && system.has("dnf")) {
     return join(
       programs.map((program) =>
-        program === "chromium" || program === "faketime"
-          ? `sudo dnf install -y ${program === "chromium" ? program : "libfaketime"}`
-          : download(program, system),
+        program === "prometheus" || program === "alertmanager"
+          ? download(program, system)
+          : `sudo dnf install -y ${DNF[program]}`,
       ),
     );
   }
@@ -66,8 +70,8 @@ function ubuntuChromium(system) {
 /** @param {ProgramName} program @param {System} system */
 function brew(program, system) {
   if (program === "chromium") return "brew install --cask google-chrome";
-  if (program === "faketime") return "brew install libfaketime";
-  return program === "prometheus" ? "brew install prometheus" : download(program, system);
+  if (program === "alertmanager") return download(program, system);
+  return `brew install ${BREW[program]}`;
 }
 
 /** The release of the Prometheus project itself. @param {"prometheus" | "alertmanager"} program @param {System} system */
@@ -85,6 +89,8 @@ function download(program, system) {
 /** @param {ProgramName} program */
 function byHand(program) {
   if (program === "faketime") return "(install libfaketime, or name its program in BELAY_FAKETIME)";
+  if (program === "postgresql")
+    return "(install PostgreSQL, or name its program `postgres` in BELAY_POSTGRES)";
   if (program === "chromium") return "(install Chromium or Chrome, or name it in BELAY_CHROMIUM)";
   return `(unpack ${program} from https://prometheus.io/download/ to a folder on PATH, or name it in BELAY_${program.toUpperCase()})`;
 }

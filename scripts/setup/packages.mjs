@@ -131,8 +131,9 @@ function writeStamp(root) {
  * Runs npm on a Node outside node_modules: npm removes node_modules, and with it the Node that `npm run` puts first on PATH.
  * @param {string} root
  * @param {readonly string[]} args
+ * @returns {Promise<boolean>} whether it ended well
  */
-function npm(root, args) {
+export function npm(root, args) {
   const inside = join(root, "node_modules") + sep;
   const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.startsWith(inside));
   /** @type {NodeJS.ProcessEnv} */

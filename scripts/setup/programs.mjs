@@ -1,4 +1,4 @@
-// Prometheus, Alertmanager, Chromium and faketime: found on this machine, installed by apt-get when already root on Debian, else one line to type.
+// Prometheus, Alertmanager, PostgreSQL, Chromium and faketime: found on this machine, installed by apt-get when already root on Debian, else one line to type.
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -8,7 +8,10 @@ import { SetupError, say } from "./report.mjs";
 
 const VERSION_DEADLINE_MS = 20_000;
 
-/** @typedef {"prometheus" | "alertmanager" | "chromium" | "faketime"} ProgramName */
+/** @typedef {"prometheus" | "alertmanager" | "chromium" | "faketime" | "postgresql"} ProgramName */
+
+/** Packages put each major version of PostgreSQL into a folder of its own, off PATH; newest first. */
+const POSTGRESQL_VERSIONS = [19, 18, 17, 16, 15, 14];
 
 /**
  * Where each program is looked for: an environment variable that names it, then PATH, then usual places that are often not on PATH.
@@ -29,6 +32,15 @@ const PLACES = {
     override: "BELAY_FAKETIME",
     names: ["faketime"],
     elsewhere: [],
+  },
+  postgresql: {
+    override: "BELAY_POSTGRES",
+    names: ["postgres"],
+    elsewhere: POSTGRESQL_VERSIONS.flatMap((version) => [
+      `/usr/lib/postgresql/${version}/bin/postgres`,
+      `/opt/homebrew/opt/postgresql@${version}/bin/postgres`,
+      `/usr/local/opt/postgresql@${version}/bin/postgres`,
+    ]),
   },
   chromium: {
     override: "BELAY_CHROMIUM",

@@ -2,7 +2,8 @@
 
 import { alertOf } from "../core/report/alert.ts";
 import { cardOf } from "../core/report/card.ts";
-import { type Chat, type Log, type OutboxItem, OutsideFault, type RunView } from "../engine/ports.ts";
+import type { OutboxItem } from "../engine/messages.ts";
+import { type Chat, type Log, OutsideFault, type RunView } from "../engine/ports.ts";
 
 const reject = (): Promise<never> =>
   Promise.reject(

@@ -3,7 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { RolloutEvent } from "../core/event.ts";
 import type { Phase } from "../core/rollout/state.ts";
 import type { Verdict } from "../core/verdict.ts";
-import type { Lane } from "../engine/ports.ts";
+import type { Lane } from "../engine/messages.ts";
 
 /** Whom Belay calls: the outside worlds of its ports. */
 export type Outside = "journal" | "flag_store" | "service_view" | "prometheus" | "chat" | "pager" | "target";

@@ -36,7 +36,10 @@ export type HoldReason =
   | "flag_store"
   | "approval_expired"
   | "no_go"
-  | "alert_storm";
+  | "alert_storm"
+  | "unattributed"
+  | "flag_replaced"
+  | "would_roll_back";
 
 /** Holds that end by themselves when their cause is gone; all others wait for a person. */
 export const SELF_ENDING: ReadonlySet<HoldReason> = new Set<HoldReason>(["blind", "expectation"]);
@@ -50,7 +53,10 @@ export interface Flip {
   readonly version?: string;
 }
 
-/** Why a rollback happens. `breachAt` (steady ms) is the first bad measurement of the run that led to the verdict. */
+/**
+ * Why a rollback happens. `breachAt` (steady ms) is the first bad measurement of the run that led to the verdict; `also` says that the service was
+ * deployed or restarted after the newest flip too, and when.
+ */
 export type Cause =
   | {
       readonly kind: "breach";
@@ -58,10 +64,16 @@ export type Cause =
       readonly reason: VerdictReason | undefined;
       readonly detail: string;
       readonly breachAt: number;
+      readonly also?: string;
     }
-  | { readonly kind: "still_breaching"; readonly guard: string; readonly detail: string }
+  | {
+      readonly kind: "still_breaching";
+      readonly guard: string;
+      readonly detail: string;
+      readonly also?: string;
+    }
   | { readonly kind: "person"; readonly because?: string }
-  | { readonly kind: "blind"; readonly detail: string }
+  | { readonly kind: "blind"; readonly detail: string; readonly also?: string }
   /** `alert` is the key of the firing (see `IncomingAlert`), `startsAt` its start (Unix ms), `sinceFlipMs` how long the newest flip was live then. */
   | {
       readonly kind: "alert";
@@ -70,7 +82,11 @@ export type Cause =
       readonly detail: string;
       readonly startsAt: number;
       readonly sinceFlipMs: number;
+      readonly also?: string;
     };
+
+/** `act`: Belay flips. `observe`: it asks people to flip, judges what they did, and says what it would have done. */
+export type Mode = "act" | "observe";
 
 export type Severity = "P0" | "P1" | "P2";
 
@@ -85,6 +101,12 @@ export type RolloutEvent =
       readonly end: number;
       readonly startAt: number;
       readonly recorded: Readonly<Record<string, Setting>>;
+      /** Identities of the flags, where the store has them. */
+      readonly ids?: Readonly<Record<string, string>>;
+      /** Belay asks people to flip instead of doing it. */
+      readonly mode?: "observe";
+      /** The rehearsal that it rests on: how long before (ms), and what its slowest flag took (ms). */
+      readonly rehearsed?: { readonly beforeMs: number; readonly flipMs?: number };
     }
   | { readonly kind: "end_set"; readonly end: number; readonly by: Actor }
   | {
@@ -96,6 +118,8 @@ export type RolloutEvent =
       readonly writeBy: number;
       /** Steady ms: not read back by then, the stage is withdrawn. */
       readonly verifyBy: number;
+      /** How far the work was that this rollout lets through, in the unit of the plan's `progress`; absent where nothing tells. */
+      readonly progress?: number;
     }
   | { readonly kind: "flip_verified"; readonly flag: string; readonly intent: string }
   | { readonly kind: "stage_enabled"; readonly stage: number; readonly substage: number }
@@ -117,8 +141,20 @@ export type RolloutEvent =
       readonly substage: number;
       readonly soakedMs: number;
     }
-  | { readonly kind: "held"; readonly reason: HoldReason; readonly detail: string; readonly by: Actor }
-  | { readonly kind: "resumed"; readonly reasons: readonly HoldReason[]; readonly by: Actor }
+  | {
+      readonly kind: "held";
+      readonly reason: HoldReason;
+      readonly detail: string;
+      readonly by: Actor;
+      /** The identities that were found, when flags turned out to be others. */
+      readonly ids?: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: "resumed";
+      readonly reasons: readonly HoldReason[];
+      readonly by: Actor;
+      readonly because?: string;
+    }
   | {
       readonly kind: "verdict_changed";
       readonly guard: string;
@@ -156,18 +192,69 @@ export type RolloutEvent =
       readonly flips: readonly Flip[];
       readonly cause: Cause;
       readonly by: Actor;
+      /** As in `stage_started`: when the lowest of the stages began, and now. */
+      readonly began?: number;
+      readonly progress?: number;
+      /** People have made these flips themselves, as Belay had said; nothing is written. */
+      readonly byHand?: true;
     }
-  | { readonly kind: "rollback_off" }
-  | { readonly kind: "rollback_confirmed"; readonly seenBy: "service" | "store" }
-  | { readonly kind: "recovered"; readonly guard?: string; readonly detail?: string }
-  | { readonly kind: "look_failed"; readonly guard: string; readonly detail: string }
+  /** The flag store shows every flag taken back; `by: lever`: the second lever holds them off, and the store is still to follow. */
+  | { readonly kind: "rollback_off"; readonly by?: "lever" }
+  | { readonly kind: "rollback_confirmed"; readonly seenBy: "service" | "store" | "lever" }
+  | {
+      readonly kind: "recovered";
+      readonly guard?: string;
+      readonly detail?: string;
+      /** As in `stage_started`. */
+      readonly progress?: number;
+    }
+  | {
+      readonly kind: "look_failed";
+      readonly guard: string;
+      readonly detail: string;
+      /** As in `stage_started`. */
+      readonly progress?: number;
+    }
   | {
       readonly kind: "drift_found";
       readonly flag: string;
       readonly expected: Setting;
       readonly found: Setting;
       readonly direction: "back" | "ahead";
+      /** Who did it, by the flag system's name for them. */
+      readonly by?: string;
     }
+  /** The service was deployed or restarted, not by this rollout. `startedWall` (Unix ms): when its newest process began, where that is known. */
+  | {
+      readonly kind: "deploy_found";
+      readonly what: "deploy" | "restart";
+      readonly detail: string;
+      readonly versions: readonly string[];
+      readonly startedWall?: number;
+    }
+  /** The versions of the service when they were first seen, or changed while nothing soaks. */
+  | { readonly kind: "versions_seen"; readonly versions: readonly string[] }
+  /** Under a mode that flips nothing: what Belay would have done. */
+  | {
+      readonly kind: "would_roll_back";
+      readonly to: number;
+      readonly stages: readonly number[];
+      readonly flips: readonly Flip[];
+      readonly cause: Cause;
+    }
+  /** `observe`: from here on people flip, and Belay judges. */
+  | {
+      readonly kind: "mode_set";
+      readonly mode: Mode;
+      readonly by: Actor;
+      readonly because?: string;
+      /** This run was handed to people for good: the installation's mode does not change it any more. */
+      readonly released?: true;
+      /** The step whose flips were still owed: from here on people are asked to make them. */
+      readonly asks?: { readonly stage: number; readonly substage: number };
+    }
+  /** OFFs are also written to the second lever, because the flag system does not take them. */
+  | { readonly kind: "lever_pulled"; readonly flags: readonly string[]; readonly why: string }
   | { readonly kind: "flip_corrected"; readonly flip: Flip }
   | { readonly kind: "paged"; readonly key: string; readonly severity: Severity; readonly summary: string }
   | {

@@ -1,10 +1,19 @@
 /** The gate at the start of a rollout: one live rollout per flag, no locked flag, and how far an `enable` without a live rollout goes. */
 import type { Actor, RolloutEvent } from "./event.ts";
-import { claimOf, flagsOfStage, type Plan } from "./plan.ts";
+import { claimOf, flagsOfStage, type Plan, settingInWords } from "./plan.ts";
 import { type Refusal, refuse } from "./refusal.ts";
+import type { Rehearsal } from "./rehearsal.ts";
 import type { Reading } from "./rollout/desired.ts";
-import { isLive, isUndoable, newestStage, stageAt } from "./rollout/state.ts";
-import { formatSetting, type Setting } from "./setting.ts";
+import {
+  isLive,
+  isOpenRun,
+  isUndoable,
+  newestStage,
+  pendingBackward,
+  pendingForward,
+  stageAt,
+} from "./rollout/state.ts";
+import { type Setting, sameSetting } from "./setting.ts";
 import type { Run } from "./target.ts";
 import type { Now } from "./time.ts";
 
@@ -15,6 +24,10 @@ export interface StartAsk {
   /** Undefined: the whole rollout. Otherwise that stage alone if what it requires is on, else everything up to it. */
   readonly stage?: number;
   readonly delayMs: number;
+  /** Absent: Belay flips. */
+  readonly mode?: "observe";
+  /** The rehearsal that the start rests on. */
+  readonly rehearsal?: Rehearsal;
 }
 
 export type Start =
@@ -41,6 +54,7 @@ export function decideStart(
   const locked = lockedElsewhere(plan, first, end, runs);
   if (locked !== undefined) return locked;
   const recorded: Record<string, Setting> = {};
+  const ids: Record<string, string> = {};
   for (const flag of flags) {
     const reading = readings[flag];
     if (reading === undefined)
@@ -49,6 +63,7 @@ export function decideStart(
         `${plan.flags[flag]?.key ?? flag} cannot be read from the flag store; a rollout needs to know where it starts from.`,
       );
     recorded[flag] = reading.setting;
+    if (reading.id !== undefined) ids[flag] = reading.id;
   }
   const { run, planHash, by } = ask;
   const startAt = now.steady + ask.delayMs;
@@ -62,8 +77,19 @@ export function decideStart(
     end,
     startAt,
     recorded,
+    ...(ask.mode === undefined ? {} : { mode: ask.mode }),
+    ...(Object.keys(ids).length === 0 ? {} : { ids }),
+    ...(ask.rehearsal === undefined ? {} : { rehearsed: rehearsedBefore(ask.rehearsal, now) }),
   };
   return { kind: "started", event, claims: flags.map((flag) => claimOf(plan, flag)), note };
+}
+
+function rehearsedBefore(
+  { at, flipMs }: Rehearsal,
+  now: Now,
+): { readonly beforeMs: number; readonly flipMs?: number } {
+  const beforeMs = Math.max(0, now.steady - at);
+  return flipMs === undefined ? { beforeMs } : { beforeMs, flipMs };
 }
 
 /** Which stages an ask covers: all, one alone, or everything up to one because something it requires is not on. */
@@ -80,18 +106,38 @@ function reach(
   const missing = own
     .flatMap((flag) => plan.flags[flag]?.requires ?? [])
     .filter((required) => !own.includes(required) && !isOn(readings[required]));
+  const skipped = skippedValue(plan, stage, readings);
+  if (skipped !== undefined) return { first: 0, end: stage, note: skipped };
   if (missing.length === 0 || !isUndoable(stageAt(plan, stage)))
     return { first: stage, end: stage, note: `${name} starts alone, now.` };
   const before = plan.stages.slice(0, stage).map((one) => one.name);
   const off = [...new Set(missing)].map(
     (flag) =>
-      `${flag} is ${readings[flag] === undefined ? "unreadable" : formatSetting(readings[flag].setting)}`,
+      `${flag} is ${readings[flag] === undefined ? "unreadable" : settingInWords(plan, flag, readings[flag].setting)}`,
   );
   return {
     first: 0,
     end: stage,
     note: `${name} requires what is not on yet (${off.join(", ")}). ${before.length === 0 ? `It starts when that is on.` : `First: ${before.join(", ")}; then ${name}.`}`,
   };
+}
+
+/** A value is raised step by step: why this stage does not start alone, when its flag is not at the value of the stage before. */
+function skippedValue(
+  plan: Plan,
+  stage: number,
+  readings: Readonly<Record<string, Reading | undefined>>,
+): string | undefined {
+  for (const flag of flagsOfStage(stageAt(plan, stage))) {
+    const index = plan.stages.findLastIndex((one, at) => at < stage && flagsOfStage(one).includes(flag));
+    const last = plan.stages[index]?.substages.at(-1)?.set.find((item) => item.flag === flag)?.setting;
+    const reading = readings[flag];
+    if (last?.kind !== "value" || reading === undefined || sameSetting(reading.setting, last)) continue;
+    const names = plan.stages.slice(0, stage).map((one) => one.name);
+    const [is, was] = [reading.setting, last].map((setting) => settingInWords(plan, flag, setting));
+    return `${stageAt(plan, stage).name} comes after ${flag} ${was ?? ""}, and it is ${is ?? ""} now. First: ${names.join(", ")}; then ${stageAt(plan, stage).name}.`;
+  }
+  return undefined;
 }
 
 function isOn(reading: Reading | undefined): boolean {
@@ -119,6 +165,23 @@ function allFlags(plan: Plan): readonly string[] {
 /** The claims of a run: every flag of its plan, since `enable` may move its end to any stage. */
 export function claimsOf({ plan }: Run): readonly string[] {
   return allFlags(plan).map((flag) => claimOf(plan, flag));
+}
+
+/** Refuses a rehearsal while flags of the plan are being flipped: it writes what a flag held when it was read. */
+export function movingOver(plan: Plan, runs: readonly Run[]): Refusal | undefined {
+  const wanted = new Set(allFlags(plan).map((flag) => claimOf(plan, flag)));
+  const moving = runs.find(
+    (run) =>
+      isOpenRun(run.state) &&
+      pendingForward(run.state).length + pendingBackward(run.state).length > 0 &&
+      claimsOf(run).some((claim) => wanted.has(claim)),
+  );
+  if (moving === undefined) return undefined;
+  const { rollout, run } = moving.state;
+  return refuse(
+    "rehearsal",
+    `flags are being flipped by ${rollout} (${run}); rehearse when they are read back, in a moment.`,
+  );
 }
 
 /** Refuses a live run a further end when a stage that it has not begun sets a flag that another run locked. */

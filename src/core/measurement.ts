@@ -116,6 +116,20 @@ export function numbersOf(answer: Answer): Numbers {
   return { kind: "numbers", values };
 }
 
+/** The series of an instant vector with their labels; none when the answer is no vector. */
+export function vectorOf(answer: Answer): readonly { readonly labels: Readonly<Record<string, string>> }[] {
+  const data = answer.kind === "body" && isRecord(answer.body) ? answer.body["data"] : undefined;
+  const result = isRecord(data) && data["resultType"] === "vector" ? data["result"] : undefined;
+  if (!Array.isArray(result)) return [];
+  return result.map((series: unknown) => {
+    const metric = isRecord(series) && isRecord(series["metric"]) ? series["metric"] : {};
+    const labels = Object.entries(metric).flatMap(([name, value]) =>
+      typeof value === "string" ? [[name, value] as const] : [],
+    );
+    return { labels: Object.fromEntries(labels) };
+  });
+}
+
 function pairsOf(type: unknown, result: unknown): readonly unknown[] | undefined {
   if (!Array.isArray(result)) return undefined;
   if (type === "scalar") return [result];

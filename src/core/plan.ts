@@ -1,8 +1,16 @@
 /** The plan of a rollout, frozen when it starts: stages with their settings and soaks, the flags they touch, and the guards that must hold. */
 import type { AlertMatcher } from "./alerts/matcher.ts";
-import type { AlertmanagerEntry, PrometheusEntry, ProviderEntry, ViewEntry } from "./files/flags-file.ts";
+import type {
+  AlertmanagerEntry,
+  DeploysEntry,
+  LeverEntry,
+  PrometheusEntry,
+  ProviderEntry,
+  ViewEntry,
+} from "./files/flags-file.ts";
+import type { ProgressEntry } from "./files/schedule-file.ts";
 import type { Unit } from "./quantity.ts";
-import { OFF, type Setting, sameSetting } from "./setting.ts";
+import { formatSetting, OFF, type Setting, sameSetting } from "./setting.ts";
 import type { ForwardWindow } from "./time.ts";
 
 /** How a flip of this flag is taken back: by writing it, after a restart, or only by people (`data`: wrote data the old code cannot read). */
@@ -40,6 +48,8 @@ export interface Stage {
   readonly baseline: boolean;
   readonly approval?: { readonly from: string };
   readonly review?: "manual";
+  /** Forward steps of this stage only in these hours, besides those of the rollout. */
+  readonly window?: ForwardWindow;
 }
 
 /** What a guard's breach does. */
@@ -125,6 +135,8 @@ export type Unwind = "newest" | "gradual" | "all";
 export interface ProviderLimits {
   readonly flipMs: number;
   readonly restartMs: number;
+  /** How many restarts a forward flip makes one after the other; 1 when not given. A backward one makes them all at once. */
+  readonly restartsInTurn?: number;
 }
 
 export interface Plan {
@@ -153,11 +165,21 @@ export interface Plan {
     readonly view?: ViewEntry;
     readonly prometheus: PrometheusEntry;
     readonly alertmanager?: AlertmanagerEntry;
+    readonly lever?: LeverEntry;
   };
+  /** How deploys and restarts of the service are noticed; none are when undefined. */
+  readonly deploys?: DeploysEntry;
+  /** How far the work is that this rollout lets through; shown, never judged. */
+  readonly progress?: ProgressEntry;
   /** Alerts that may take the newest stage back; none when undefined. */
   readonly rollbackOn?: readonly AlertMatcher[];
   /** Runbook named in pages that people must act on. */
   readonly runbook?: string;
+}
+
+/** A setting of one of the plan's flags, for people: that of a limit is always a number, also when it is on or off. */
+export function settingInWords(plan: Plan, flag: string, setting: Setting): string {
+  return formatSetting(setting, plan.flags[flag]);
 }
 
 /** `environment/service/KEY`: what only one live rollout may own. */

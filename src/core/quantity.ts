@@ -47,6 +47,11 @@ export function formatQuantity(value: number, unit: Unit): string {
   }
 }
 
+/** Writes a count for people: whole, its thousands apart: `41,200`. */
+export function formatCount(value: number): string {
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
 function formatBytes(value: number): string {
   for (const [size, name] of [
     [1024 ** 3, "GiB"],

@@ -34,6 +34,7 @@ export type RefusalCode =
   | "wrong_channel"
   | "plan_invalid"
   | "flag_store"
+  | "rehearsal"
   | "expired"
   | "journal_unavailable"
   | "stuck"

@@ -28,24 +28,52 @@ export function sameSetting(a: Setting, b: Setting): boolean {
   }
 }
 
-/** `ON`, `OFF`, `25 %` or the value itself, for people. */
-export function formatSetting(setting: Setting): string {
-  switch (setting.kind) {
-    case "off":
-      return "OFF";
-    case "on":
-      return "ON";
-    case "percent":
-      return `${setting.percent} %`;
-    case "value":
-      return setting.value;
-  }
-}
-
 /** The two literals of a flag, as the service reads them. */
 export interface Literals {
   readonly on: string;
   readonly off: string;
+}
+
+const NUMBER = /^-?\d{1,15}(\.\d{1,9})?$/;
+
+/** Whether a flag is a number, such as a limit: both its literals are. */
+export function isNumeric({ on, off }: Literals): boolean {
+  return NUMBER.test(on) && NUMBER.test(off);
+}
+
+/** The number that a literal or value is; undefined when it is none. */
+export function numberOf(text: string): number | undefined {
+  return NUMBER.test(text.trim()) ? Number(text) : undefined;
+}
+
+/** `ON`, `OFF`, `25 %` or the value, a number with its thousands apart, for people. Of a flag that is a number `on` and `off` are shown as numbers. */
+export function formatSetting(setting: Setting, literals?: Literals): string {
+  const numeric = literals !== undefined && isNumeric(literals);
+  switch (setting.kind) {
+    case "off":
+      return numeric ? withThousands(literals.off) : "OFF";
+    case "on":
+      return numeric ? withThousands(literals.on) : "ON";
+    case "percent":
+      return `${setting.percent} %`;
+    case "value":
+      return withThousands(setting.value);
+  }
+}
+
+/** What a person is told to set by hand: a value as the service reads it, without anything between its digits. */
+export function typedSetting(setting: Setting, literals: Literals | undefined): string {
+  if (setting.kind === "value") return setting.value;
+  return literals !== undefined && isNumeric(literals) && setting.kind !== "percent"
+    ? toWire(literals, setting).value
+    : formatSetting(setting);
+}
+
+function withThousands(text: string): string {
+  if (!NUMBER.test(text)) return text;
+  const [whole = "", fraction] = text.split(".");
+  const apart = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+  return fraction === undefined ? apart : `${apart}.${fraction}`;
 }
 
 /** A setting as a flag store keeps it: a literal, and for a percentage the share (0-100) that gets it. */

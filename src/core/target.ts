@@ -1,19 +1,14 @@
 /** From a typed command to what it is about: which rollout, run, stage or flag is meant. Several matches are asked about, never guessed. */
 import { nearest, type Parsed, shorten } from "./command.ts";
-import { flagsOfStage, type Plan, stageIndex } from "./plan.ts";
+import type { Mode } from "./event.ts";
+import type { Plan } from "./plan.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import type { Ask } from "./rollout/ask.ts";
 import { isBegun, isLive, isOpenRun, type State } from "./rollout/state.ts";
-import {
-  type Doing,
-  findStages,
-  keyToName,
-  type Place,
-  scopeOf,
-  several,
-  unknownStage,
-} from "./stage-names.ts";
+import { readSpan } from "./span.ts";
+import { type Doing, findStages, type Place, several, unknownStage } from "./stage-names.ts";
 import { MINUTE, type Now, nextClock, parseDuration } from "./time.ts";
+import { resolveUnlock } from "./unlock-target.ts";
 import type { DeskNoun } from "./verbs.ts";
 
 /** One run with the plan it froze. */
@@ -22,13 +17,31 @@ export interface Run {
   readonly state: State;
 }
 
-export type Show = "list" | "status" | "plan" | "evidence" | "history" | "help" | "whoami";
+export type Show =
+  | "list"
+  | "status"
+  | "plan"
+  | "rehearse"
+  | "evidence"
+  | "history"
+  | "help"
+  | "whoami"
+  | "changes";
 
 export type Resolution =
   | { readonly kind: "ask"; readonly run: string; readonly ask: Ask }
   /** `stage` undefined starts the whole rollout, otherwise that stage alone or everything up to it. */
   | { readonly kind: "start"; readonly rollout: string; readonly stage?: number; readonly delayMs: number }
-  | { readonly kind: "show"; readonly what: Show; readonly run?: string; readonly rollout?: string }
+  /** `spanMs`: how far changes are looked back for. */
+  | {
+      readonly kind: "show";
+      readonly what: Show;
+      readonly run?: string;
+      readonly rollout?: string;
+      readonly spanMs?: number;
+    }
+  /** Who flips from now on; undefined asks who does. */
+  | { readonly kind: "mode"; readonly mode: Mode | undefined; readonly because?: string }
   /** For a desk besides the rollouts. */
   | { readonly kind: "desk"; readonly noun: DeskNoun }
   | { readonly kind: "settled"; readonly note: string; readonly run: string }
@@ -52,18 +65,23 @@ export function resolve(parsed: Parsed, known: Known, now: Now): Resolution {
     case "help":
     case "whoami":
       return { kind: "show", what: verb };
+    case "changes":
+      return resolveChanges(parsed.words[0]);
     case "plan":
-      return resolvePlan(parsed, known);
+    case "rehearse":
+      return resolvePlan(verb, parsed, known);
     case "status":
     case "evidence":
     case "history":
       return resolveShow(verb, parsed, known);
+    case "observe":
+      return resolveMode(parsed);
     case "start":
       return resolveStart(parsed, known, now);
     case "enable":
       return resolveEnable(parsed, known);
     case "unlock":
-      return resolveUnlock(parsed, known);
+      return resolveUnlock(parsed, known.runs);
     default:
       return resolveAsk(parsed, known);
   }
@@ -80,13 +98,19 @@ function unknownRollout(name: string, known: Known): Refusal {
   return refuse("unknown_rollout", `there is no rollout \`${shorten(name)}\`. ${hint}`);
 }
 
-function resolvePlan(parsed: Parsed, known: Known): Resolution {
+function resolveChanges(text: string | undefined): Resolution {
+  const spanMs = readSpan(text);
+  return typeof spanMs === "number" ? { kind: "show", what: "changes", spanMs } : spanMs;
+}
+
+/** What is shown is the plan of the file; a live rollout is rehearsed as it was frozen. */
+function resolvePlan(what: "plan" | "rehearse", parsed: Parsed, known: Known): Resolution {
   const name = parsed.words[0] ?? (known.catalogue.size === 1 ? [...known.catalogue.keys()][0] : undefined);
   if (name === undefined)
     return refuse("bad_value", `which rollout? Known: ${[...known.catalogue.keys()].join(", ") || "none"}.`);
-  return known.catalogue.has(name)
-    ? { kind: "show", what: "plan", rollout: name }
-    : unknownRollout(name, known);
+  const run = what === "rehearse" ? findRun(live(known), name) : undefined;
+  if (run !== undefined) return { kind: "show", what, rollout: run.state.rollout, run: run.state.run };
+  return known.catalogue.has(name) ? { kind: "show", what, rollout: name } : unknownRollout(name, known);
 }
 
 function resolveShow(what: "status" | "evidence" | "history", parsed: Parsed, known: Known): Resolution {
@@ -135,6 +159,22 @@ function resolveStart(parsed: Parsed, known: Known, now: Now): Resolution {
     rollout: name,
     delayMs: nextClock(now.wall, Number(match[1]), Number(match[2]), zone) - now.wall,
   };
+}
+
+/** `observe on` needs no reason: it only makes Belay more careful. */
+function resolveMode({ words, because }: Parsed): Resolution {
+  const word = words[0]?.toLowerCase();
+  if (word === undefined) return { kind: "mode", mode: undefined };
+  const reason = because === undefined ? {} : { because };
+  if (word === "on") return { kind: "mode", mode: "observe", ...reason };
+  if (word !== "off")
+    return refuse(
+      "bad_value",
+      `\`${shorten(word)}\` is neither \`on\` nor \`off\`. \`/belay observe on\` leaves flipping to people, \`off\` to Belay.`,
+    );
+  return because === undefined
+    ? refuse("missing_reason", 'say why Belay may flip: `/belay observe off because "..."`')
+    : { kind: "mode", mode: "act", because };
 }
 
 /** A place in a live run, or among what could be started. */
@@ -192,55 +232,6 @@ function statusOf({ plan, state }: Run, stage: number): string {
   return status === "soaking" ? "is on and soaking" : "is on, its soak passed";
 }
 
-function resolveUnlock(parsed: Parsed, known: Known): Resolution {
-  const [name] = parsed.words;
-  if (name === undefined)
-    return refuse("bad_value", 'unlock which stage or flag? Usage: `/rollout unlock STAGE because "..."`');
-  const env = parsed.options.get("env");
-  const wanted = parsed.options.get("run");
-  const locked = known.runs.filter(
-    ({ plan, state }) =>
-      Object.keys(state.latched).length > 0 &&
-      (wanted === undefined || state.run === wanted || state.rollout === wanted) &&
-      (env === undefined || plan.environment === env),
-  );
-  const hits = locked.flatMap((run) => {
-    const flags = lockedFlags(run, name);
-    return flags.length === 0 ? [] : [{ run, flags }];
-  });
-  const hit = hits.at(-1);
-  if (hit === undefined) {
-    const flags = [...new Set(locked.flatMap(({ state }) => Object.keys(state.latched)))];
-    return refuse(
-      "not_locked",
-      `\`${shorten(name)}\` is not locked. Locked now: ${flags.join(", ") || "nothing"}.`,
-    );
-  }
-  const owners = [...new Set(hits.map(({ run }) => run.state.rollout))];
-  if (owners.length > 1)
-    return refuse(
-      "ambiguous",
-      `\`${shorten(name)}\` is locked in ${owners.join(" and ")}. Say which: \`/rollout unlock ${owners[0] ?? ""}/${shorten(name)} because "..."\``,
-    );
-  if (parsed.because === undefined) {
-    return refuse(
-      "missing_reason",
-      `say why it is safe again: \`/rollout unlock ${shorten(name)} because "..."\``,
-    );
-  }
-  const { run, flags } = hit;
-  return { kind: "ask", run: run.state.run, ask: { kind: "unlock", flags, because: parsed.because } };
-}
-
-function lockedFlags({ plan, state }: Run, name: string): readonly string[] {
-  const [scope, bare] = scopeOf(name);
-  if (scope !== undefined && scope.toLowerCase() !== state.rollout) return [];
-  const index = stageIndex(plan, bare.toLowerCase());
-  const stage = plan.stages[index];
-  const flags = stage === undefined ? [keyToName(plan, bare)] : flagsOfStage(stage);
-  return flags.filter((flag) => Object.hasOwn(state.latched, flag));
-}
-
 /** The live run that a verb without a NAME means: named by run=, by the rollout's name, or the only one. */
 function pickLive(parsed: Parsed, known: Known, name: string | undefined): Run | Refusal {
   const wanted = parsed.options.get("run") ?? name;
@@ -284,6 +275,8 @@ function resolveAsk(parsed: Parsed, known: Known): Resolution {
     case "hold":
       return { kind: "ask", run: id, ask: { kind: "hold", ...because } };
     case "resume":
+    case "release":
+      return { kind: "ask", run: id, ask: { kind: verb, ...because } };
     case "advance":
     case "approve":
       return { kind: "ask", run: id, ask: { kind: verb } };

@@ -51,7 +51,10 @@ function trimZero(text: string): string {
   return text.endsWith(".0") ? text.slice(0, -2) : text;
 }
 
-/** Hours in which forward steps may happen, in one time zone; `toMinute` is exclusive. Days run from Monday = 0. */
+/**
+ * Hours in which forward steps may happen, in one time zone; `toMinute` is exclusive. Days run from Monday = 0. When `toMinute` is not after
+ * `fromMinute` the hours go past midnight, and `days` are those on which they begin.
+ */
 export interface ForwardWindow {
   readonly text: string;
   readonly days: readonly boolean[];
@@ -62,7 +65,10 @@ export interface ForwardWindow {
 
 const DAYS: readonly string[] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/** Reads `Mon-Thu 09:00-16:00` (days may be a list: `Mon,Wed-Fri`); undefined when the text or the zone is not understood. */
+/**
+ * Reads `Mon-Thu 09:00-16:00` or, past midnight into the next day, `Sat,Sun 22:00-02:00` (days may be a list: `Mon,Wed-Fri`); undefined when the
+ * text or the zone is not understood.
+ */
 export function parseForwardWindow(text: string, zone: string): ForwardWindow | undefined {
   const match = /^([A-Za-z,-]+)\s+(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})$/.exec(text.trim());
   if (match === null || !isZone(zone)) return undefined;
@@ -70,7 +76,8 @@ export function parseForwardWindow(text: string, zone: string): ForwardWindow | 
   const fromMinute = Number(match[2]) * 60 + Number(match[3]);
   const toMinute = Number(match[4]) * 60 + Number(match[5]);
   if (days === undefined || Number(match[3]) > 59 || Number(match[5]) > 59) return undefined;
-  if (fromMinute >= toMinute || toMinute > 24 * 60) return undefined;
+  const whole = DAY / MINUTE;
+  if (fromMinute === toMinute || fromMinute >= whole || toMinute > whole) return undefined;
   return { text: text.trim(), days, fromMinute, toMinute, zone };
 }
 
@@ -146,7 +153,10 @@ export function formatClock(wall: number, zone = "UTC"): string {
 /** Whether forward steps are allowed at this wall instant. */
 export function isOpen(window: ForwardWindow, wall: number): boolean {
   const { day, minute } = localTime(wall, window.zone);
-  return window.days[day] === true && minute >= window.fromMinute && minute < window.toMinute;
+  const { days, fromMinute, toMinute } = window;
+  if (fromMinute < toMinute) return days[day] === true && minute >= fromMinute && minute < toMinute;
+  const evening = days[day] === true && minute >= fromMinute;
+  return evening || (days[(day + 6) % 7] === true && minute < toMinute);
 }
 
 /** Steps that suffice to cross a week, half hour by half hour on the days when clocks change. */
@@ -161,6 +171,31 @@ export function opensAt(window: ForwardWindow, wall: number): number {
     at = laterByClock(at, today ? window.fromMinute - minute : DAY / MINUTE - minute, window.zone);
   }
   return at;
+}
+
+/** Windows that share no hour within this time share none at all, but for a change of clocks. */
+const MOST_WAIT_MS = 15 * DAY;
+
+/** The first wall instant (ms) at or after `wall` in which all windows are open; undefined when they share no hour within 15 days. */
+export function allOpenAt(windows: readonly ForwardWindow[], wall: number): number | undefined {
+  let at = wall;
+  while (at - wall <= MOST_WAIT_MS) {
+    const next = windows.reduce((latest, window) => opensAt(window, latest), at);
+    if (next === at) return at;
+    at = next;
+  }
+  return undefined;
+}
+
+/** `Sat 28 Nov 22:00`: a wall instant in a zone, for what may be days away. */
+export function formatDay(wall: number, zone: string): string {
+  const parts = new Intl.DateTimeFormat("en-GB", {
+    timeZone: zone,
+    weekday: "short",
+    day: "numeric",
+    month: "short",
+  });
+  return `${parts.format(wall).replace(",", "")} ${formatClock(wall, zone).slice(0, 5)}`;
 }
 
 /** The next wall instant (ms) after `wall` at which a clock in `zone` shows hh:mm; on a day that skips it, that of the next day. */

@@ -3,8 +3,9 @@ import { type HoldReason, type Recorded, type RolloutEvent, tellingOf } from "..
 import type { Plan } from "../core/plan.ts";
 import type { AlertKind } from "../core/report/told.ts";
 import { eventInWords } from "../core/report/words.ts";
-import type { State } from "../core/rollout/state.ts";
-import type { Lane, Notice, OutboxDraft } from "./ports.ts";
+import { pendingAsked, type State } from "../core/rollout/state.ts";
+import { sameSetting } from "../core/setting.ts";
+import type { Lane, Notice, OutboxDraft } from "./messages.ts";
 
 /** Holds that a person must end and that no page speaks of: they get a message of their own. */
 const LOUD_HOLDS: readonly HoldReason[] = [
@@ -15,6 +16,7 @@ const LOUD_HOLDS: readonly HoldReason[] = [
   "undo_by_hand",
   "breach_not_ours",
   "not_the_cause",
+  "unattributed",
 ];
 
 /** Events told in the card's thread. */
@@ -33,6 +35,8 @@ const NOTED: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]>([
   "rollback_started",
   "recovered",
   "look_failed",
+  "would_roll_back",
+  "mode_set",
   "drift_found",
   "flip_corrected",
   "unlatched",
@@ -76,6 +80,7 @@ export function announce(
     const { event } = recorded;
     const seq = tellingOf(recorded);
     for (const [about, about_seq] of alertsOf(event, seq, before, after, paged)) add(alert(about, about_seq));
+    for (const [about, about_seq] of observedBy(event, before, after)) add(alert(about, about_seq));
     const text = NOTED.has(event.kind) ? eventInWords(plan, event) : undefined;
     if (text !== undefined)
       add(
@@ -99,6 +104,46 @@ export function announce(
     add(draft(`card:${after.run}`, "normal", { kind: "card", run: after.run, channel }));
   }
   return [...drafts.values()];
+}
+
+/** Events that change what people are asked to set, or what becomes of what Belay would have taken back. */
+const OBSERVED: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]>([
+  "stage_started",
+  "flip_verified",
+  "stage_enabled",
+  "stage_withdrawn",
+  "mode_set",
+  "would_roll_back",
+  "held",
+  "resumed",
+  "rollback_started",
+  "recovered",
+  "look_failed",
+  "completed",
+  "stopped",
+  "rolled_back",
+]);
+
+/** The messages of a Belay that observes, made or brought up to date. What is set already is not asked for. */
+function observedBy(
+  event: RolloutEvent,
+  before: State | undefined,
+  after: State,
+): readonly (readonly [AlertKind, number])[] {
+  if (!OBSERVED.has(event.kind)) return [];
+  const { asking, would } = after;
+  const isAsking = (state: State | undefined): boolean =>
+    state !== undefined && pendingAsked(state).some(({ flip }) => !sameSetting(flip.from, flip.to));
+  const asks =
+    asking !== undefined && (isAsking(before) || isAsking(after)) ? [["ask", asking.seq] as const] : [];
+  const older = before?.asking;
+  const oldAsk =
+    older !== undefined && older.seq !== asking?.seq && isAsking(before) ? [["ask", older.seq] as const] : [];
+  const oldWould =
+    before?.would !== undefined && before.would.seq !== would?.seq
+      ? [["would", before.would.seq] as const]
+      : [];
+  return [...asks, ...oldAsk, ...oldWould, ...(would === undefined ? [] : [["would", would.seq] as const])];
 }
 
 /** The alerts that an event creates or changes, each with the number of the event that it tells of. */

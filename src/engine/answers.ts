@@ -3,7 +3,7 @@ import { type Actor, formatActor } from "../core/event.ts";
 import type { Offer, Refusal } from "../core/refusal.ts";
 import { withStop } from "../core/report/sentence.ts";
 import type { Asker, Outcome } from "../core/rollout/ask.ts";
-import type { CommandAnswer } from "./ports.ts";
+import type { CommandAnswer } from "./messages.ts";
 
 /** Refusals for which a file that could not be loaded may be the reason. */
 const UNKNOWN: ReadonlySet<Refusal["code"]> = new Set<Refusal["code"]>(["unknown_rollout", "unknown_stage"]);
@@ -18,6 +18,17 @@ export function mistakeLines(mistakes: readonly string[]): readonly string[] {
     ...mistakes.slice(0, MOST_MISTAKES),
     ...(more > 0 ? [`... and ${more} more; \`belay check\` lists all`] : []),
     "Mend the file, then `systemctl reload belay` (a SIGHUP to its process) reads it anew; until then the last good version counts, where there is one.",
+  ];
+}
+
+/** What the tokens of flag systems may do that they need not; nothing is refused because of it. */
+export function warnedLines(warnings: readonly string[]): readonly string[] {
+  if (warnings.length === 0) return [];
+  const more = warnings.length - MOST_MISTAKES;
+  return [
+    "Worth knowing of the flag systems:",
+    ...warnings.slice(0, MOST_MISTAKES),
+    ...(more > 0 ? [`... and ${more} more; the log has all`] : []),
   ];
 }
 

@@ -1,9 +1,10 @@
 /** Commands: from accepted text to an answer. Reads are answered at once; changes go through the run's mailbox and are answered in the same commit. */
 import { type Parsed, parseCommand } from "../core/command.ts";
 import { type Actor, formatActor } from "../core/event.ts";
-import { decideFurther } from "../core/gate.ts";
+import { decideFurther, movingOver } from "../core/gate.ts";
 import type { Plan } from "../core/plan.ts";
 import { type Refusal, refuse } from "../core/refusal.ts";
+import { isGood, rehearsalLines, rehearsalTitle } from "../core/rehearsal.ts";
 import { cardOf } from "../core/report/card.ts";
 import {
   cardLines,
@@ -15,11 +16,16 @@ import {
 } from "../core/report/lines.ts";
 import { type Ask, type Asker, already, type Outcome } from "../core/rollout/ask.ts";
 import type { State } from "../core/rollout/state.ts";
+import { USUAL_SPAN_MS } from "../core/span.ts";
 import { type Known, type Resolution, type Run, resolve } from "../core/target.ts";
 import type { DeskNoun } from "../core/verbs.ts";
-import { mistakeLines, outcomeAnswer, refusalAnswer, said, whoIs } from "./answers.ts";
+import { mistakeLines, outcomeAnswer, refusalAnswer, said, warnedLines, whoIs } from "./answers.ts";
+import { type ChangesDeps, changes } from "./changes.ts";
+import type { CommandAnswer, Intake, OutboxDraft } from "./messages.ts";
+import { onMode } from "./mode-commands.ts";
+import type { ModeKeeper } from "./modes.ts";
 import { FORWARD_EXPIRES_MS } from "./patience.ts";
-import { type CommandAnswer, type Intake, messageOfFault, type OutboxDraft, type RunView } from "./ports.ts";
+import { messageOfFault, type RunView } from "./ports.ts";
 import type { Runner } from "./runner.ts";
 import { type StartDeps, Starts } from "./start.ts";
 
@@ -30,10 +36,14 @@ export type Desks = Readonly<Partial<Record<DeskNoun, Desk>>>;
 
 const RUN_ID = /^r-\w+$/;
 
-export interface CommandsDeps extends StartDeps {
+export interface CommandsDeps extends StartDeps, Pick<ChangesDeps, "probeEventsSince"> {
   readonly plans: () => ReadonlyMap<string, Plan>;
   readonly mistakes: () => readonly string[];
+  /** What is worth knowing about the flag systems' tokens, each a sentence. */
+  readonly warnings: () => readonly string[];
   readonly runners: () => readonly Runner[];
+  /** Who flips; without it Belay always does. */
+  readonly modes?: ModeKeeper;
   readonly view: (run: string) => Promise<RunView | undefined>;
   /** Resolves when the desks besides the rollouts know what is open; their commands wait for it. */
   readonly desksReady: Promise<void>;
@@ -188,6 +198,11 @@ export class Commands {
             : await desk(parsed, asker, intake.key, this.#again.has(intake.key));
         return this.#reply(intake, answer);
       }
+      case "mode": {
+        const asker: Asker = { actor: intake.actor, ...this.#deps.mayOf(intake.actor) };
+        const told = await onMode(this.#deps.modes, this.#deps.runners(), resolution, asker);
+        return "kind" in told ? this.#refuse(intake, told) : this.#reply(intake, told);
+      }
       case "show":
         return this.#reply(intake, await this.#show(resolution, intake.actor));
       case "start":
@@ -267,18 +282,46 @@ export class Commands {
         return said("Rollouts:", [
           ...listLines(this.#deps.plans(), this.#known().runs),
           ...mistakeLines(this.#deps.mistakes()),
+          ...warnedLines(this.#deps.warnings()),
         ]);
-      case "plan": {
-        const plan = this.#deps.plans().get(resolution.rollout ?? "");
-        return plan === undefined
-          ? refusalAnswer(refuse("unknown_rollout", "there is no such rollout."), this.#isName)
-          : said(`Plan of ${plan.rollout}:`, planLines(plan));
+      case "plan":
+      case "rehearse": {
+        const live = resolution.run === undefined ? undefined : this.#runner(resolution.run)?.plan;
+        const plan = live ?? this.#deps.plans().get(resolution.rollout ?? "");
+        if (plan === undefined)
+          return refusalAnswer(refuse("unknown_rollout", "there is no such rollout."), this.#isName);
+        return resolution.what === "plan"
+          ? said(`Plan of ${plan.rollout}:`, await this.#planLines(plan))
+          : this.#rehearse(plan);
+      }
+      case "changes": {
+        const live = this.#deps.runners().map((runner) => runner.plan);
+        const plans = [...this.#deps.plans().values(), ...live];
+        return changes(this.#deps, plans, resolution.spanMs ?? USUAL_SPAN_MS);
       }
       case "status":
       case "history":
       case "evidence":
         return this.#showRun(resolution.what, resolution.run, resolution.rollout);
     }
+  }
+
+  async #planLines(plan: Plan): Promise<readonly string[]> {
+    return planLines(plan, await this.#deps.rehearsals.measured(plan), this.#deps.clock.now().wall);
+  }
+
+  async #rehearse(plan: Plan): Promise<CommandAnswer> {
+    const live = this.#deps
+      .runners()
+      .find((one) => one.plan === plan)
+      ?.state();
+    const observes = live?.mode === "observe" || (this.#deps.observes?.() ?? false);
+    const moving = observes ? undefined : movingOver(plan, this.#known().runs);
+    if (moving !== undefined) return refusalAnswer(moving, this.#isName);
+    const rehearsal = await this.#deps.rehearsals.rehearse(plan, { observes });
+    const ok = isGood(rehearsal);
+    const code = ok ? "rehearsed" : "rehearsal";
+    return { ok, code, text: rehearsalTitle(rehearsal), lines: rehearsalLines(rehearsal), offers: [] };
   }
 
   async #showRun(
@@ -291,7 +334,8 @@ export class Commands {
     const view = run === undefined ? undefined : await this.#deps.view(run);
     if (view === undefined) {
       const plan = this.#deps.plans().get(rollout ?? "");
-      return said(`${rollout ?? run ?? "it"} has not run yet.`, plan === undefined ? [] : planLines(plan));
+      const lines = plan === undefined ? [] : await this.#planLines(plan);
+      return said(`${rollout ?? run ?? "it"} has not run yet.`, lines);
     }
     const { state, plan } = view;
     const title = `${state.rollout} (${state.run})`;

@@ -1,7 +1,7 @@
 /** Messages that belong to no rollout's card: a post to a channel, and a page to on-call. */
 import type { PageRequest } from "../core/oncall/page.ts";
 import type { Alert } from "../core/report/told.ts";
-import type { Lane, OutboxDraft } from "./ports.ts";
+import type { Lane, OutboxDraft } from "./messages.ts";
 
 /** A post that says all that it shows; the same `key` again edits it. `mention`: on-call is mentioned. */
 export function postDraft(

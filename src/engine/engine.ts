@@ -1,6 +1,6 @@
 /** The engine: one runner per live rollout, commands in, messages out, and recovery of everything at start. */
 import type { AlertView } from "../core/alerts/view.ts";
-import type { Actor, Recorded } from "../core/event.ts";
+import { type Actor, BELAY, type Recorded } from "../core/event.ts";
 import type { Incident } from "../core/oncall/incident.ts";
 import { isWaitedFor, type Plan } from "../core/plan.ts";
 import type { Asker } from "../core/rollout/ask.ts";
@@ -9,28 +9,30 @@ import { isLive, isOpenRun, newestFlagStage, type State } from "../core/rollout/
 import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import { DAY } from "../core/time.ts";
 import { announce } from "./announce.ts";
+import type { ChangesDeps } from "./changes.ts";
 import { Commands, type Desks } from "./commands.ts";
 import { type Bell, createBell } from "./concurrency.ts";
 import type { Announce } from "./keeper.ts";
 import type { Missed } from "./measure.ts";
+import type { CommandAnswer, Intake, OutboxDraft } from "./messages.ts";
+import type { ModeKeeper } from "./modes.ts";
 import { Outbox } from "./outbox.ts";
 import { pagesOf } from "./pages.ts";
 import { hurried, impatient } from "./patience.ts";
 import {
   type Chat,
   type Clock,
-  type CommandAnswer,
   type Ids,
-  type Intake,
   type Journal,
   type Log,
   messageOfFault,
-  type OutboxDraft,
+  type RehearsalShelf,
   type RunView,
   type Service,
   type Spool,
   type StoredRun,
 } from "./ports.ts";
+import { Rehearsals } from "./rehearse.ts";
 import { replaySpool } from "./replay.ts";
 import { type OnCallDesk, routedChat } from "./routed-chat.ts";
 import { Runner } from "./runner.ts";
@@ -55,6 +57,12 @@ export interface EngineDeps {
   readonly plans: () => ReadonlyMap<string, Plan>;
   /** What is wrong with files that could not be loaded as they stand, each with its place; none when not given. */
   readonly mistakes?: () => readonly string[];
+  /** What the flag systems' tokens may do that they need not; none when not given. */
+  readonly warnings?: () => readonly string[];
+  /** Where rehearsals are kept besides the journal, for `belay check`. */
+  readonly rehearsalShelf?: RehearsalShelf;
+  /** Who flips; without it Belay always does. */
+  readonly modes?: ModeKeeper;
   /** The outside of a plan's flags file. Called once per run. */
   readonly connect: (plan: Plan) => Service;
   readonly mayOf: (actor: Actor) => Omit<Asker, "actor">;
@@ -74,6 +82,8 @@ export interface EngineDeps {
   readonly alertsOf?: (plan: Plan) => AlertView | undefined;
   /** What of a plan's service is being restarted, as a clause: no forward step is begun meanwhile. Without it nothing ever is. */
   readonly restartingOf?: (plan: Plan) => string | undefined;
+  /** Events of the watches' probes, for `changes`; none when not given. */
+  readonly probeEventsSince?: ChangesDeps["probeEventsSince"];
   /** Called with every commit, for counters and tests. */
   readonly onEvents?: (run: State, events: readonly Recorded[]) => void;
 }
@@ -89,6 +99,7 @@ export class Engine {
   readonly #runners = new Map<string, Runner>();
   readonly #outbox: Outbox;
   readonly #commands: Commands;
+  readonly #rehearsals: Rehearsals;
   readonly #heart: Bell;
   readonly #recovered = Promise.withResolvers<void>();
   #stopped = false;
@@ -104,6 +115,7 @@ export class Engine {
       chat: onCall === undefined ? chat : routedChat(chat, onCall),
     };
     this.#heart = createBell(clock);
+    this.#rehearsals = new Rehearsals(this.#deps);
     const view = (run: string, withEvents?: boolean, fromSeq?: number): Promise<RunView | undefined> =>
       this.view(run, withEvents, fromSeq);
     this.#outbox = new Outbox({
@@ -117,7 +129,10 @@ export class Engine {
     });
     this.#commands = new Commands({
       ...this.#deps,
+      observes: () => deps.modes?.current() === "observe",
       mistakes: deps.mistakes ?? (() => []),
+      warnings: deps.warnings ?? (() => []),
+      rehearsals: this.#rehearsals,
       desks: deps.desks ?? {},
       desksReady: deps.desksReady ?? Promise.resolve(),
       runners: () => [...this.#runners.values()],
@@ -275,6 +290,7 @@ export class Engine {
     const runner = new Runner({
       ...this.#deps,
       service: this.#deps.connect(stored.plan),
+      rehearsals: this.#rehearsals,
       plan: stored.plan,
       state: stored.state,
       readings,
@@ -307,6 +323,7 @@ export class Engine {
     const watched = Number.isFinite(saved) && saved > 0 ? saved : undefined;
     for (const stored of await journal.openRuns()) {
       const runner = this.#adopt(stored, {});
+      await this.#observeWith(runner);
       if (isOpenRun(stored.state)) this.#launch(runner, this.#missedOf(stored.state, stored.plan, watched));
       if (isLive(stored.state))
         log.info("took over a live rollout", {
@@ -316,6 +333,16 @@ export class Engine {
         });
     }
     for (const intake of await journal.unanswered()) void this.#commands.carryOutAgain(intake);
+  }
+
+  /** A Belay that observes flips nothing for runs of before either; one that acts leaves each run as people left it. */
+  async #observeWith(runner: Runner): Promise<void> {
+    const { modes } = this.#deps;
+    const { mode, phase } = runner.state();
+    if (modes?.current() !== "observe" || mode === "observe" || phase === "stuck" || !isLive(runner.state()))
+      return;
+    const ask = { kind: "mode" as const, mode: "observe" as const, because: modes.why() };
+    await runner.decide(ask, { actor: BELAY, operator: true, groups: [] });
   }
 
   /** What nobody saw of this run: since the last heartbeat, less the polls that lead to a verdict; credit since it was last journaled. */

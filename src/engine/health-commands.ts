@@ -9,7 +9,8 @@ import type { WatchPlan } from "../core/watch/plan.ts";
 import type { RecordedProbe } from "../core/watch/probe.ts";
 import type { Health } from "./health.ts";
 import type { ProbeDesk } from "./health-probe.ts";
-import { type Clock, type CommandAnswer, messageOfFault } from "./ports.ts";
+import type { CommandAnswer } from "./messages.ts";
+import { type Clock, messageOfFault } from "./ports.ts";
 import type { SubjectJournal } from "./watch-ports.ts";
 
 const LONGEST_MUTE_MS = 24 * HOUR;

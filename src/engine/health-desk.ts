@@ -5,7 +5,7 @@ import type { Asker } from "../core/rollout/ask.ts";
 import { HOUR, parseDuration } from "../core/time.ts";
 import { refusalAnswer } from "./answers.ts";
 import type { HealthCommands } from "./health-commands.ts";
-import type { CommandAnswer } from "./ports.ts";
+import type { CommandAnswer } from "./messages.ts";
 
 const USUAL_MUTE_MS = HOUR;
 

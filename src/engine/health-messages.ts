@@ -12,7 +12,7 @@ import {
 } from "../core/report/health-words.ts";
 import type { PageAbout, ProbeEvent, ProbeState, RecordedProbe } from "../core/watch/probe.ts";
 import { pageDraft, postDraft } from "./drafts.ts";
-import type { OutboxDraft } from "./ports.ts";
+import type { OutboxDraft } from "./messages.ts";
 
 /** A page of a probe whose cause is gone. */
 export interface Ended {

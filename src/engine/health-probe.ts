@@ -15,7 +15,8 @@ import {
 import type { TargetFacts } from "../core/watch/restart.ts";
 import { withDeadline } from "./concurrency.ts";
 import { draftsOf, type Ended, endedPages } from "./health-messages.ts";
-import { type Clock, createTurns, type Log, messageOfFault, type OutboxDraft } from "./ports.ts";
+import type { OutboxDraft } from "./messages.ts";
+import { type Clock, createTurns, type Log, messageOfFault } from "./ports.ts";
 import { SubjectKeeper, type SubjectKept } from "./subject.ts";
 import type { CheckResult, Prober, SubjectJournal } from "./watch-ports.ts";
 

@@ -12,14 +12,8 @@ import { PageEnds } from "./health-ends.ts";
 import { draftsOf, endedPages } from "./health-messages.ts";
 import { ProbeDesk, type ProbeDeskDeps, probeId } from "./health-probe.ts";
 import { type RestartHow, type RestartResult, Restarts } from "./health-restart.ts";
-import {
-  type Clock,
-  createTurns,
-  type Log,
-  messageOfFault,
-  type OutboxDraft,
-  OutsideFault,
-} from "./ports.ts";
+import type { OutboxDraft } from "./messages.ts";
+import { type Clock, createTurns, type Log, messageOfFault, OutsideFault } from "./ports.ts";
 import type { Prober, Restarter, SubjectJournal } from "./watch-ports.ts";
 
 /** Decisions that only time brings (a mute's end, the distance between restarts) are taken this often. */

@@ -5,16 +5,9 @@ import type { Plan } from "../core/plan.ts";
 import { evolve } from "../core/rollout/evolve.ts";
 import { rebase, stillOwed } from "../core/rollout/rebase.ts";
 import { isOpenRun, type State } from "../core/rollout/state.ts";
+import type { OutboxDraft } from "./messages.ts";
 import { hurried } from "./patience.ts";
-import {
-  type Clock,
-  type Commit,
-  type Journal,
-  type Log,
-  messageOfFault,
-  type OutboxDraft,
-  type Spool,
-} from "./ports.ts";
+import { type Clock, type Commit, type Journal, type Log, messageOfFault, type Spool } from "./ports.ts";
 
 const MOST_RECENT = 200;
 
@@ -38,6 +31,11 @@ const FORWARD: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]>
   "completed",
   "stopped",
 ]);
+
+/** Whether it counts only with the journal. To leave flipping to people does not wait for it; to let Belay flip does. */
+function isForward(event: RolloutEvent): boolean {
+  return FORWARD.has(event.kind) || (event.kind === "mode_set" && event.mode === "act");
+}
 
 export interface KeeperDeps {
   /** Sends messages that the journal could not take; they are queued as well, under the same keys. */
@@ -123,7 +121,7 @@ export class Keeper {
       answers: drafts,
       intakes: intake === undefined ? [] : [intake],
     };
-    const forward = recorded.some((one) => FORWARD.has(one.event.kind));
+    const forward = recorded.some(({ event }) => isForward(event));
     const result = await this.#write([...this.#owed, mine], next, forward);
     if (result === "conflict") {
       await this.#reload();

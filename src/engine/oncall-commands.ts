@@ -10,8 +10,9 @@ import { withStop } from "../core/report/sentence.ts";
 import type { Asker } from "../core/rollout/ask.ts";
 import { refusalAnswer, said } from "./answers.ts";
 import type { Desk } from "./commands.ts";
+import type { CommandAnswer } from "./messages.ts";
 import type { OnCall } from "./oncall.ts";
-import { type Clock, type CommandAnswer, messageOfFault, OutsideFault } from "./ports.ts";
+import { type Clock, messageOfFault, OutsideFault } from "./ports.ts";
 import type { PagerRest } from "./watch-ports.ts";
 
 const SEVERITIES: readonly Severity[] = ["P0", "P1", "P2"];

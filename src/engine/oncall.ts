@@ -7,16 +7,9 @@ import { incidentPost } from "../core/report/incident-post.ts";
 import { SECOND } from "../core/time.ts";
 import { type Bell, createBell } from "./concurrency.ts";
 import { postDraft } from "./drafts.ts";
+import type { OutboxDraft } from "./messages.ts";
 import { IncidentPager } from "./oncall-pager.ts";
-import {
-  type Clock,
-  createTurns,
-  type Log,
-  messageOfFault,
-  type OutboxDraft,
-  OutsideFault,
-  type Turns,
-} from "./ports.ts";
+import { type Clock, createTurns, type Log, messageOfFault, OutsideFault, type Turns } from "./ports.ts";
 import type { OnCallDesk } from "./routed-chat.ts";
 import { SubjectKeeper } from "./subject.ts";
 import type { Pager, PagerWord, SecondChannel, SubjectJournal } from "./watch-ports.ts";

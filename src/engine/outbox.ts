@@ -1,16 +1,13 @@
 /** Delivers what was announced: each lane and each queue in it on its own, so that no message holds up one elsewhere, and nothing here holds up a rollback. */
 import { type Bell, createBell, sleep } from "./concurrency.ts";
+import type { Lane, MessageRef, OutboxDraft, OutboxItem } from "./messages.ts";
 import { plainly } from "./plain.ts";
 import {
   type Chat,
   type Clock,
   type Journal,
-  type Lane,
   type Log,
-  type MessageRef,
   messageOfFault,
-  type OutboxDraft,
-  type OutboxItem,
   OutsideFault,
   type RunView,
 } from "./ports.ts";

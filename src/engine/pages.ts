@@ -1,19 +1,24 @@
 /** What a rollout's events ask of on-call: pages, and changes for the pager's timeline. */
 import { type Recorded, tellingOf } from "../core/event.ts";
 import type { PagerChange } from "../core/oncall/page.ts";
-import type { Plan } from "../core/plan.ts";
+import { type Plan, settingInWords } from "../core/plan.ts";
 import { eventInWords } from "../core/report/words.ts";
 import { newestUndoable, type State, stageAt } from "../core/rollout/state.ts";
-import { formatSetting, sameSetting } from "../core/setting.ts";
+import { sameSetting } from "../core/setting.ts";
 import { pageDraft } from "./drafts.ts";
-import type { OutboxDraft } from "./ports.ts";
+import type { OutboxDraft } from "./messages.ts";
 
 /** The key of the page about one rollback. */
 export function rollbackPageKey(run: string, seq: number): string {
   return `${run}.rollback.${seq}`;
 }
 
-/** Pages and changes of one commit. Pure. A rollback by Belay itself pages once, unless the same decision pages anyway. */
+/** The key of the page about what Belay would have taken back. */
+export function wouldPageKey(run: string, seq: number): string {
+  return `${run}.would.${seq}`;
+}
+
+/** Pages and changes of one commit. Pure. A rollback by Belay itself, also one that it would have made, pages once, unless the same decision pages anyway. */
 export function pagesOf(
   plan: Plan,
   after: State,
@@ -31,7 +36,7 @@ export function pagesOf(
         return [pageDraft({ ...requestOf(about), key, severity, summary, tells: { about: "page", seq } })];
       }
       case "rollback_started": {
-        if (event.by.kind !== "belay" || isPaged) return [];
+        if (event.by.kind !== "belay" || event.byHand === true || isPaged) return [];
         const key = rollbackPageKey(after.run, seq);
         const summary = eventInWords(plan, event) ?? `${plan.rollout} is going back`;
         return [
@@ -42,6 +47,15 @@ export function pagesOf(
             summary,
             tells: { about: "rollback", seq },
           }),
+        ];
+      }
+      case "would_roll_back": {
+        if (isPaged) return [];
+        const key = wouldPageKey(after.run, seq);
+        const said = eventInWords(plan, event) ?? `${plan.rollout} would go back`;
+        const summary = `${plan.rollout}: ${said}. Belay observes; nothing was written. Do it, set it by hand, or call it a false alarm.`;
+        return [
+          pageDraft({ ...requestOf(about), key, severity: "P1", summary, tells: { about: "would", seq } }),
         ];
       }
       case "flip_verified": {
@@ -98,9 +112,19 @@ function changeOf(
   const key = plan.flags[flag]?.key ?? flag;
   return {
     key: intent,
-    summary: `${plan.service}: ${key} is ${formatSetting(flip.to)} (was ${formatSetting(flip.from)}), rollout ${plan.rollout}`,
+    summary: `${plan.service}: ${key} is ${settingInWords(plan, flag, flip.to)} (was ${settingInWords(plan, flag, flip.from)}), rollout ${plan.rollout}`,
     source: `${plan.service}/${plan.environment}`,
     details: { rollout: plan.rollout, run: after.run, flag, key },
     wall,
   };
+}
+
+/** Why nobody needs to look any more at what Belay would have taken back: a person has said so, or it went back and production recovered. */
+export function wouldIsOver(state: State | undefined, seq: number): string | undefined {
+  if (state?.would?.seq !== seq) return undefined;
+  if (state.would.dismissedAt !== undefined) return "called a false alarm";
+  const { rollback } = state;
+  const isOver =
+    rollback !== undefined && rollback.decidedAt >= state.would.at && rollback.recoveredAt !== undefined;
+  return isOver ? "production has recovered after the rollback" : undefined;
 }

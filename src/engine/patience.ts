@@ -38,6 +38,7 @@ export function impatient(journal: Journal, clock: Clock): Journal {
     run: (id) => soon(journal.run(id)),
     lastRunOf: (rollout) => soon(journal.lastRunOf(rollout)),
     events: (run, fromSeq) => soon(journal.events(run, fromSeq)),
+    eventsSince: (wall, most, kinds) => soon(journal.eventsSince(wall, most, kinds)),
     pending: () => soon(journal.pending()),
     attempted: (id) => soon(journal.attempted(id)),
     delivered: (item, ref) => soon(journal.delivered(item, ref)),

@@ -1,6 +1,7 @@
 /** The plainest form of a message, for when showing it in full fails for a reason that trying again does not cure. */
 import { alertOf } from "../core/report/alert.ts";
-import type { Notice, OutboxItem, RunView } from "./ports.ts";
+import type { Notice, OutboxItem } from "./messages.ts";
+import type { RunView } from "./ports.ts";
 
 /** The same message as text alone, in the same lane; undefined when it is nothing but text already. */
 export function plainly(item: OutboxItem, view: RunView | undefined): OutboxItem | undefined {

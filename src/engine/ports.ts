@@ -1,14 +1,15 @@
 /** Every hole in the wall: what the engine needs of the outside world, as small interfaces that adapters and the simulation fill. */
-import type { Actor, Recorded } from "../core/event.ts";
+
+import type { Recorded, RolloutEvent } from "../core/event.ts";
 import type { Answer } from "../core/measurement.ts";
-import type { PageRequest, PagerChange } from "../core/oncall/page.ts";
 import type { FlagDef, Plan } from "../core/plan.ts";
-import type { Offer } from "../core/refusal.ts";
-import type { Alert, AlertKind, Told } from "../core/report/told.ts";
+import type { Rehearsal } from "../core/rehearsal.ts";
+import type { Told } from "../core/report/told.ts";
 import type { Reading } from "../core/rollout/desired.ts";
 import type { State } from "../core/rollout/state.ts";
 import type { Setting } from "../core/setting.ts";
 import type { Now } from "../core/time.ts";
+import type { Intake, MessageRef, OutboxDraft, OutboxItem } from "./messages.ts";
 
 /** Time and chance. */
 export interface Clock {
@@ -38,20 +39,88 @@ export interface FlagWrite {
   readonly setting: Setting;
   readonly intent: string;
   readonly ifVersion?: string;
+  /** Who, what and why, for the flag system's own history: `Belay r-12 ingestion: parallel ON (stage parallel, asked by @ana)`. */
+  readonly note?: string;
 }
 
-/** `written`: accepted (not yet believed). `conflict`: the version had changed and nothing was written for this flag. */
-export type WriteResult = "written" | "conflict";
+/**
+ * `written`: accepted (not yet believed). `conflict`: the version had changed and nothing was written for this flag. A fault: this flag's outcome is
+ * unknown, or final when the fault is not recoverable, and says nothing of the other flags.
+ */
+export type WriteResult = "written" | "conflict" | OutsideFault;
+
+/** What a provider can do. What it cannot is refused with a fault that is not recoverable, never done by halves. */
+export interface FlagAbilities {
+  /** A flag can be on for a share of the users. */
+  readonly percent: boolean;
+  /** A flag can hold any value; `listed`: only those that the flag system lists for it. */
+  readonly values: boolean | "listed";
+  /** A write creates a flag that is not there. */
+  readonly creates: boolean;
+  /** Flags written in one operation change together. */
+  readonly together: boolean;
+  /** The check of `ifVersion` and the write are one step; else somebody may get in between. */
+  readonly compareAndSet: boolean;
+  /** The store keeps the intent of the last write, over restarts of Belay. */
+  readonly keepsIntent: boolean;
+  /** The store keeps who changed a flag and when. */
+  readonly history: boolean;
+  /** A write restarts the service. */
+  readonly restarts: boolean;
+}
+
+/** One change of one flag, as the flag system's own history has it. */
+export interface FlagChange {
+  readonly flag: string;
+  /** Unix ms. */
+  readonly wall: number;
+  /** Who did it, by the flag system's name for them; undefined where it does not say. */
+  readonly by: string | undefined;
+  /** Whether it was done with the token that Belay uses. */
+  readonly own: boolean;
+  /** What happened, as the end of a sentence: `turned off in production`. */
+  readonly what: string;
+}
+
+/** A try of the way back on one flag that changes nothing. Times in ms. */
+export interface FlagRehearsal {
+  readonly readMs: number;
+  /** The time of a write of the value that is there already; undefined where even that would not be harmless. */
+  readonly writeMs: number | undefined;
+  /** Why a rollback of this flag would fail, each a sentence; none when it would not. */
+  readonly problems: readonly string[];
+  /** What is worth knowing and stops nothing. */
+  readonly warnings: readonly string[];
+}
 
 /**
- * One flag store, for the flags of one flags file. Every call has a total deadline of its own and rejects with an `OutsideFault`;
+ * One flag system, for the flags of one flags file. Every call has a total deadline of its own and rejects with an `OutsideFault`;
  * after a rejected write the outcome is unknown and must be read.
  */
-export interface FlagStore {
-  /** All flags of the catalogue, read together; a flag the store does not hold is absent. `at` of each reading is filled by the engine. */
+export interface Flags {
+  readonly can: FlagAbilities;
+  /**
+   * All flags of the catalogue, read together from where they are written, past any cache: what it says is the verification of a write. A flag the
+   * store does not hold is absent. `at` of each reading is filled by the engine.
+   */
   read(flags: readonly FlagDef[]): Promise<Readonly<Record<string, Omit<Reading, "at">>>>;
-  /** Writes all changes as one operation where the store can (one file, one restart). Results by flag name. */
+  /**
+   * Writes all changes at once: as one operation where the store can (one file, one restart), else in parallel in the order given, none of them waiting
+   * for another. Results by flag name. Rejects when all of them failed for one cause.
+   */
   write(writes: readonly FlagWrite[]): Promise<Readonly<Record<string, WriteResult>>>;
+  /** Changes of these flags since `sinceWall` (Unix ms), by whomever, oldest first; none where the store keeps no history. */
+  history(flags: readonly FlagDef[], sinceWall: number): Promise<readonly FlagChange[]>;
+  /** Whether this flag could be taken back: permissions, reads and times, without any effect. Rejects never: what fails is a problem. */
+  rehearse(flag: FlagDef): Promise<FlagRehearsal>;
+  /** What the token may do besides flipping these flags, each a sentence for a warning at the start; none where it may nothing else. */
+  reach(): Promise<readonly string[]>;
+}
+
+/** Where rehearsals are kept besides the journal, for those who do not open it. */
+export interface RehearsalShelf {
+  /** Keeps the newest rehearsal of a rollout. Rejects with an `OutsideFault`. */
+  save(rehearsal: Rehearsal): Promise<void>;
 }
 
 /** The process or unit that must restart before a flag written to an environment file takes effect. */
@@ -84,8 +153,10 @@ export type RangeAnswer =
 
 /** The outside of one flags file: its store, the service's view, and its metrics. */
 export interface Service {
-  readonly flags: FlagStore;
+  readonly flags: Flags;
   readonly view?: ServiceViewPort;
+  /** Where OFFs are also written when `flags` cannot be reached: a kill-switch file, or an environment file with its restart. */
+  readonly lever?: Flags;
   readonly metrics: Metrics;
   /** How often the store is read when nothing is owed, ms. */
   readonly readEveryMs: number;
@@ -109,106 +180,6 @@ export class OutsideFault extends Error {
     this.recoverable = options.recoverable;
     this.retryAfterMs = options.retryAfterMs;
   }
-}
-
-/** Where a command came from and where its answer goes; plain data, so that it survives a restart. */
-export type ReplyTo =
-  | { readonly kind: "slack"; readonly responseUrl: string; readonly user: string; readonly channel: string }
-  | {
-      readonly kind: "slack_mention";
-      readonly user: string;
-      readonly channel: string;
-      readonly thread?: string;
-    }
-  | { readonly kind: "none" };
-
-/** A command as accepted: durable before it is acknowledged. `key` makes a second delivery of it harmless. */
-export interface Intake {
-  readonly key: string;
-  readonly text: string;
-  /** The noun that the slash command already said. */
-  readonly noun?: "rollout" | "belay";
-  readonly actor: Actor;
-  readonly replyTo: ReplyTo;
-  /** The run's `face` that a button showed; a forward command with another one is stale. */
-  readonly seen?: { readonly run: string; readonly face: number };
-  readonly at: number;
-  readonly wall: number;
-}
-
-/** Lanes are delivered independently: rollbacks and approvals; private answers; cards and notes; what goes to on-call and its pager. */
-export type Lane = "urgent" | "answer" | "normal" | "page";
-
-/**
- * A message to be delivered at least once, and shown once: `key` finds it again after a lost reply. A draft under a known key does not make a
- * second message: it raises `generation`, and the message already sent is edited to show the run as it is now.
- */
-export interface OutboxItem {
-  readonly id: number;
-  readonly run: string | undefined;
-  readonly key: string;
-  readonly lane: Lane;
-  readonly generation: number;
-  readonly attempts: number;
-  readonly body: Notice;
-  readonly wall: number;
-}
-
-/** A message before it has an id. */
-export type OutboxDraft = Omit<OutboxItem, "id" | "attempts" | "generation"> & {
-  /** It may have been sent without the journal: the first try counts as a second one, so that it is looked for. */
-  readonly maybeSent?: true;
-};
-
-/** What is announced; adapters render it for their medium from the run as it is when the message is sent. */
-export type Notice =
-  /** The one card of a run: posted once, then edited in place. */
-  | { readonly kind: "card"; readonly run: string; readonly channel: string }
-  /** A thread reply under the card. */
-  | {
-      readonly kind: "note";
-      readonly run: string;
-      readonly channel: string;
-      readonly seq: number;
-      readonly text: string;
-    }
-  /** A message of its own, because it must notify: rollbacks, approvals, reviews, pages, holds that need a person. `seq` is the number of the event it tells of. */
-  | {
-      readonly kind: "alert";
-      readonly run: string;
-      readonly channel: string;
-      readonly seq: number;
-      readonly about: AlertKind;
-    }
-  /** A message that belongs to no run: an incident, a degraded service, the daily post. It says all that it shows. */
-  | {
-      readonly kind: "post";
-      readonly channel: string;
-      readonly post: Alert;
-      /** Mentions on-call. */
-      readonly mention: boolean;
-    }
-  /** Handed to the on-call desk, which opens an incident under its key. */
-  | { readonly kind: "page"; readonly page: PageRequest }
-  /** For the pager's timeline of changes. */
-  | { readonly kind: "change"; readonly change: PagerChange }
-  /** The private answer to a command. */
-  | { readonly kind: "answer"; readonly replyTo: ReplyTo; readonly answer: CommandAnswer };
-
-/** What a command is answered with. `text` is whole sentences; `blocks` carry structured output (status, plan, history). */
-export interface CommandAnswer {
-  readonly ok: boolean;
-  readonly code: string;
-  readonly text: string;
-  readonly lines: readonly string[];
-  readonly offers: readonly Offer[];
-  readonly run?: string;
-}
-
-/** Where a delivered message is: `channel` and `ts` as Slack has them. */
-export interface MessageRef {
-  readonly channel: string;
-  readonly ts: string;
 }
 
 /** One evidence row: a guard over one minute of one run. */
@@ -274,6 +245,15 @@ export interface Journal {
   /** The newest run of a rollout, live or not. */
   lastRunOf(rollout: string): Promise<StoredRun | undefined>;
   events(run: string, fromSeq?: number): Promise<readonly Recorded[]>;
+  /**
+   * Events of all runs since a wall instant (Unix ms), oldest first: the newest `most` of them, of these kinds where kinds are given. Those of one instant
+   * in the order in which they were committed.
+   */
+  eventsSince(
+    wall: number,
+    most: number,
+    kinds?: readonly RolloutEvent["kind"][],
+  ): Promise<readonly { readonly run: string; readonly recorded: Recorded }[]>;
   /** Undelivered outbox items, oldest first. */
   pending(): Promise<readonly OutboxItem[]>;
   /** Records that a delivery is about to be tried; from here on its outcome may be unknown. */

@@ -1,5 +1,6 @@
 /** Reconciling: reads the flag store and the service's view, and writes what `desired` says is owed. The one place that retries flag writes. */
 import type { Plan } from "../core/plan.ts";
+import { flipNote } from "../core/report/flip-note.ts";
 import {
   desired,
   neededWrites,
@@ -8,23 +9,31 @@ import {
   type Write,
 } from "../core/rollout/desired.ts";
 import { isLive, pendingBackward, pendingForward, type State } from "../core/rollout/state.ts";
-import { backoffMs, createBell, sleep } from "./concurrency.ts";
-import { type Clock, type FlagWrite, type Log, messageOfFault, OutsideFault, type Service } from "./ports.ts";
+import type { World } from "../core/rollout/world.ts";
+import { Attribution } from "./attribution.ts";
+import { backoffMs, createBell } from "./concurrency.ts";
+import { WriteLane } from "./lanes.ts";
+import { Lever } from "./lever.ts";
+import {
+  type Clock,
+  type FlagWrite,
+  type Log,
+  messageOfFault,
+  type OutsideFault,
+  type Service,
+} from "./ports.ts";
 
-/** Retries of an OFF: from a quarter of a second to five, for ever. */
-const RETRY_FIRST_MS = 250;
-const RETRY_MOST_MS = 5_000;
-/** A store that asks to wait longer than this before an OFF is asked again all the same. */
-const RETRY_AFTER_MOST_MS = 30_000;
 /** While something is owed the store is read this often at first, then more slowly. */
 const OWED_READ_FIRST_MS = 40;
 const OWED_READ_MOST_MS = 1_000;
+/** A read that failed is tried again after this at first. */
+const READ_RETRY_MS = 250;
 /** With nothing to confirm, the view loop sleeps until it is rung, or this long. */
 const IDLE_VIEW_MS = 60_000;
 
 type Readings = Readonly<Record<string, Reading | undefined>>;
 type Views = Readonly<Record<string, ServiceView | undefined>>;
-type Lane = Write["direction"];
+type Direction = Write["direction"];
 
 export interface ReconcileDeps {
   readonly clock: Clock;
@@ -39,8 +48,8 @@ export interface ReconcileDeps {
 
 /** Whether the service's view is still needed to believe a flip. */
 function awaitsView(state: State): boolean {
-  if (state.phase === "rolling_back" || (state.phase === "looking" && state.rollback?.seenBy === "store"))
-    return true;
+  const isUnseen = state.phase === "looking" && state.rollback?.seenBy !== "service";
+  if (state.phase === "rolling_back" || isUnseen) return true;
   return pendingForward(state).length > 0 || state.stages.some((stage) => stage.status === "enabling");
 }
 
@@ -56,19 +65,23 @@ export class Reconcile {
   #fault: string | undefined;
   readonly #refusals: Record<string, string | undefined> = {};
   #stopped = false;
-  /** Per flag: the intent last written and when (steady ms), so that one intent is not written again before a later read. */
-  readonly #written = new Map<string, { intent: string; at: number }>();
   #readAt: number | undefined;
+  /** Why OFFs were refused for good, and since when (steady ms) they have been failing without a break. */
+  #refusedOff: string | undefined;
+  #failingSince: number | undefined;
+  readonly #lanes: Readonly<Record<Direction, WriteLane>>;
+  readonly #attribution: Attribution;
+  readonly #lever: Lever | undefined;
   readonly #bells;
-  /** Rung by new decisions only: a failing write keeps its distance whatever the reads say. */
-  readonly #retryBells;
 
   constructor(deps: ReconcileDeps) {
     this.#deps = deps;
     this.#readings = deps.readings;
-    const bell = () => createBell(deps.clock);
-    this.#bells = { read: bell(), view: bell(), backward: bell(), forward: bell() };
-    this.#retryBells = { backward: bell(), forward: bell() };
+    const { clock, service } = deps;
+    this.#bells = { read: createBell(clock), view: createBell(clock) };
+    this.#lanes = { backward: this.#lane("backward"), forward: this.#lane("forward") };
+    this.#attribution = new Attribution({ ...deps, flags: service.flags });
+    this.#lever = service.lever === undefined ? undefined : new Lever({ ...deps, lever: service.lever });
   }
 
   readings(): Readings {
@@ -88,6 +101,17 @@ export class Reconcile {
     return this.#fault;
   }
 
+  /** What the world is told besides readings and views: who changed flags, how OFFs fare, and what the second lever holds. */
+  told(): Pick<World, "changedBy" | "backwardRefused" | "backwardFailingSince" | "leverHolds"> {
+    const holds = this.#lever?.holds();
+    return {
+      changedBy: this.#attribution.names(),
+      ...(this.#refusedOff === undefined ? {} : { backwardRefused: this.#refusedOff }),
+      ...(this.#failingSince === undefined ? {} : { backwardFailingSince: this.#failingSince }),
+      ...(holds === undefined ? {} : { leverHolds: holds }),
+    };
+  }
+
   /** Forward writes that the store refused for good, by intent. */
   refusals(): Readonly<Record<string, string | undefined>> {
     return this.#refusals;
@@ -96,7 +120,7 @@ export class Reconcile {
   /** Something may be owed now: look at once. */
   kick(): void {
     this.#ringLanes();
-    for (const bell of Object.values(this.#retryBells)) bell.ring();
+    this.#lever?.ring();
     this.#bells.view.ring();
     if (owesFlips(this.#deps.state())) this.#bells.read.ring();
   }
@@ -111,19 +135,22 @@ export class Reconcile {
     await Promise.all([
       this.#readLoop(),
       this.#viewLoop(),
-      this.#laneLoop("backward"),
-      this.#laneLoop("forward"),
+      this.#lanes.backward.run(),
+      this.#lanes.forward.run(),
+      this.#lever?.run(),
     ]);
   }
 
   stop(): void {
     this.#stopped = true;
-    for (const bell of [...Object.values(this.#bells), ...Object.values(this.#retryBells)]) bell.ring();
+    for (const lane of Object.values(this.#lanes)) lane.stop();
+    this.#lever?.stop();
+    for (const bell of Object.values(this.#bells)) bell.ring();
   }
 
   #ringLanes(): void {
-    this.#bells.backward.ring();
-    this.#bells.forward.ring();
+    this.#lanes.backward.ring();
+    this.#lanes.forward.ring();
   }
 
   async #readStore(): Promise<boolean> {
@@ -131,6 +158,7 @@ export class Reconcile {
     const at = clock.now().steady;
     try {
       const found = await service.flags.read(Object.values(plan.flags));
+      await this.#attribution.look(found);
       if (this.#stopped) return true;
       this.#readings = Object.fromEntries(
         Object.entries(found).map(([flag, reading]) => [flag, { ...reading, at }]),
@@ -164,69 +192,58 @@ export class Reconcile {
     }
   }
 
-  /** The writes of one lane that are owed and not already under way. */
-  #owed(lane: Lane): readonly Write[] {
-    const { clock, plan, state } = this.#deps;
-    const isReadable = this.#fault === undefined;
-    const needed = neededWrites(desired(plan, state()), this.#readings, clock.now().steady, isReadable);
-    return needed.filter((write) => {
-      if (write.direction !== lane) return false;
-      const last = this.#written.get(write.flag);
-      if (last === undefined || last.intent !== write.intent) return true;
-      const reading = this.#readings[write.flag];
-      return reading !== undefined && reading.at > last.at;
+  #lane(direction: Direction): WriteLane {
+    const { clock, service } = this.#deps;
+    return new WriteLane({
+      clock,
+      owed: () => this.#owed(direction),
+      readAt: (flag) => this.#readings[flag]?.at,
+      send: (writes) => service.flags.write(writes.map((write) => this.#toFlagWrite(write))),
+      onSent: (failed) => this.#onSent(direction, failed),
+      // A forward write whose outcome is unknown is told by a read; a backward one is simply sent again.
+      waitsForRead: direction === "forward",
     });
   }
 
-  async #writeLane(lane: Lane, writes: readonly Write[]): Promise<boolean> {
-    const { clock, log, plan, service } = this.#deps;
-    try {
-      await service.flags.write(writes.map((write) => toFlagWrite(plan, write)));
-      this.#remember(writes);
-      return true;
-    } catch (error) {
-      this.#fault = messageOfFault(error);
-      // The outcome is unknown: a forward write waits for a read that tells; a backward one is simply sent again.
-      if (lane === "forward") this.#remember(writes);
-      const final = lane === "forward" && error instanceof OutsideFault && !error.recoverable;
-      for (const write of final ? writes : []) this.#refusals[write.intent] = this.#fault;
-      const flags = writes.map((write) => write.flag).join(",");
+  #owed(direction: Direction): readonly Write[] {
+    const { clock, plan, state } = this.#deps;
+    const isReadable = this.#fault === undefined;
+    const needed = neededWrites(desired(plan, state()), this.#readings, clock.now().steady, isReadable);
+    return needed.filter((write) => write.direction === direction);
+  }
+
+  #onSent(direction: Direction, failed: ReadonlyMap<Write, OutsideFault>): void {
+    const { clock, log, plan } = this.#deps;
+    if (direction === "backward" && failed.size === 0) {
+      this.#failingSince = undefined;
+      this.#refusedOff = undefined;
+    }
+    for (const [write, fault] of failed) {
+      const error = messageOfFault(fault);
+      this.#fault = error;
       log.warn("a flag write failed or its outcome is unknown", {
         rollout: plan.rollout,
-        lane,
-        flags,
-        error: this.#fault,
+        lane: direction,
+        flag: write.flag,
+        error,
       });
-      const wait = error instanceof OutsideFault ? (error.retryAfterMs ?? 0) : 0;
-      if (wait > 0) await sleep(clock, Math.min(wait, RETRY_AFTER_MOST_MS));
-      return false;
-    } finally {
-      this.#bells.read.ring();
-      this.#bells.view.ring();
+      if (direction === "backward") {
+        this.#failingSince ??= clock.now().steady;
+        this.#refusedOff = fault.recoverable ? undefined : error;
+      } else if (!fault.recoverable) this.#refusals[write.intent] = error;
     }
+    this.#bells.read.ring();
+    this.#bells.view.ring();
+    if (failed.size > 0) this.#deps.onSeen();
   }
 
-  #remember(writes: readonly Write[]): void {
-    const at = this.#deps.clock.now().steady;
-    for (const write of writes) this.#written.set(write.flag, { intent: write.intent, at });
-  }
-
-  async #laneLoop(lane: Lane): Promise<void> {
-    let failures = 0;
-    while (!this.#stopped) {
-      const writes = this.#owed(lane);
-      if (writes.length === 0) {
-        failures = 0;
-        await this.#bells[lane].wait(RETRY_MOST_MS);
-      } else if (await this.#writeLane(lane, writes)) {
-        failures = 0;
-        await this.#bells[lane].wait(RETRY_FIRST_MS);
-      } else {
-        await this.#retryBells[lane].wait(
-          backoffMs(this.#deps.clock, failures++, RETRY_FIRST_MS, RETRY_MOST_MS),
-        );
-      }
-    }
+  #toFlagWrite(write: Write): FlagWrite {
+    const { plan, state } = this.#deps;
+    const flag = plan.flags[write.flag];
+    if (flag === undefined) throw new Error(`the plan of ${plan.rollout} has no flag ${write.flag}`);
+    const { setting, intent, ifVersion } = write;
+    const note = flipNote(plan, state(), write);
+    return { flag, setting, intent, note, ...(ifVersion === undefined ? {} : { ifVersion }) };
   }
 
   async #readLoop(): Promise<void> {
@@ -240,7 +257,7 @@ export class Reconcile {
       const owes = owesFlips(state());
       pace = owes ? Math.min(OWED_READ_MOST_MS, pace * 1.5) : OWED_READ_FIRST_MS;
       const retry = (): number =>
-        backoffMs(clock, failures, RETRY_FIRST_MS, Math.max(RETRY_FIRST_MS, service.readEveryMs));
+        backoffMs(clock, failures, READ_RETRY_MS, Math.max(READ_RETRY_MS, service.readEveryMs));
       await this.#bells.read.wait(ok ? (owes ? pace : service.readEveryMs) : retry());
     }
   }
@@ -254,11 +271,4 @@ export class Reconcile {
       await this.#bells.view.wait(needed ? pace : IDLE_VIEW_MS);
     }
   }
-}
-
-function toFlagWrite(plan: Plan, write: Write): FlagWrite {
-  const flag = plan.flags[write.flag];
-  if (flag === undefined) throw new Error(`the plan of ${plan.rollout} has no flag ${write.flag}`);
-  const { setting, intent, ifVersion } = write;
-  return { flag, setting, intent, ...(ifVersion === undefined ? {} : { ifVersion }) };
 }

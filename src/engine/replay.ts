@@ -2,12 +2,12 @@
 import { rebase, stillOwed } from "../core/rollout/rebase.ts";
 import { isOpenRun } from "../core/rollout/state.ts";
 import type { Announce } from "./keeper.ts";
+import type { OutboxDraft } from "./messages.ts";
 import {
   type Commit,
   type Journal,
   type Log,
   messageOfFault,
-  type OutboxDraft,
   OutsideFault,
   type Spool,
   type Spooled,

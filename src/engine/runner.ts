@@ -13,24 +13,30 @@ import { isOpenRun, type State } from "../core/rollout/state.ts";
 import { onTick } from "../core/rollout/tick.ts";
 import type { World } from "../core/rollout/world.ts";
 import { type Bell, createBell } from "./concurrency.ts";
+import { Deploys } from "./deploys.ts";
 import { type Announce, Keeper, type Kept } from "./keeper.ts";
 import { Measure, type Missed } from "./measure.ts";
+import type { OutboxDraft } from "./messages.ts";
 import {
   type Clock,
   createTurns,
   type Journal,
   type Log,
   messageOfFault,
-  type OutboxDraft,
   type Service,
   type Spool,
 } from "./ports.ts";
+import { Progress } from "./progress.ts";
+import { ReadinessProbe } from "./readiness-probe.ts";
 import { Reconcile } from "./reconcile.ts";
+import type { Rehearsals } from "./rehearse.ts";
 
 /** A quiet rollout is looked at this often, so that planned times and deadlines are met. */
 const TICK_MS = 1_000;
 /** Fresh evidence for a forward step is asked for at most this often; what is still lacking then comes with the next tick. */
 const ASK_EVERY_MS = 250;
+/** A forward step that is due this soon is not to meet a rehearsal of its flags. */
+const SOON_MS = 15_000;
 /** More transitions in one step than this are a bug; the run is quarantined. */
 const MOST_TRANSITIONS = 100;
 /** An ask that loses the race for the journal this often is refused. */
@@ -48,6 +54,8 @@ export interface RunnerDeps {
   readonly readings: Readonly<Record<string, Reading | undefined>>;
   /** What these events say to people, given the states before and after them. */
   readonly announce: Announce;
+  /** Tries the way back. */
+  readonly rehearsals: Rehearsals;
   /** Sends messages that the journal could not take. */
   readonly sendNow: (drafts: readonly OutboxDraft[]) => void;
   /** What is known of alerts that concern this plan; without it there are none. */
@@ -66,6 +74,9 @@ export class Runner {
   readonly #keeper: Keeper;
   readonly #measure: Measure;
   readonly #reconcile: Reconcile;
+  readonly #deploys: Deploys;
+  readonly #probe: ReadinessProbe;
+  readonly #progress: Progress;
   readonly #bell: Bell;
   readonly #since: number;
   #stopped = false;
@@ -91,7 +102,12 @@ export class Runner {
       state: this.#keeper.state,
       onJudged: poke,
     });
+    const { metrics } = deps.service;
+    this.#progress = new Progress({ ...deps, metrics, state: this.#keeper.state });
+    this.#deploys = new Deploys({ ...deps, metrics, state: this.#keeper.state, onSeen: poke });
     this.#reconcile = new Reconcile({ ...deps, state: this.#keeper.state, onSeen: poke });
+    const isMoving = (): boolean => this.#isMoving();
+    this.#probe = new ReadinessProbe({ ...deps, state: this.#keeper.state, isMoving, onFound: poke });
   }
 
   state(): State {
@@ -103,16 +119,22 @@ export class Runner {
     const readAt = this.#reconcile.readAt();
     const alerts = this.#deps.alertsOf?.(this.plan);
     const restarting = this.#deps.restartingOf?.(this.plan);
+    const service = this.#deploys.service();
+    const rehearsal = this.#probe.found();
     return {
       judgements: this.#measure.judgements(),
       readings: this.#reconcile.readings(),
       views: this.#reconcile.views(),
       refusals: this.#reconcile.refusals(),
+      ...this.#reconcile.told(),
+      ...this.#progress.seen(),
       since: this.#since,
       ...(readAt === undefined ? {} : { readAt }),
       ...(fault === undefined ? {} : { storeFault: fault }),
       ...(alerts === undefined ? {} : { alerts }),
       ...(restarting === undefined ? {} : { restarting }),
+      ...(service === undefined ? {} : { service }),
+      ...(rehearsal === undefined ? {} : { rehearsal }),
     };
   }
 
@@ -134,6 +156,11 @@ export class Runner {
     return this.#mailbox(() => this.#settle(ask, asker, intake, answer));
   }
 
+  /** Decides one ask that answers nobody by itself: a part of a larger command. */
+  decide(ask: Ask, asker: Asker): Promise<Outcome> {
+    return this.#mailbox(() => this.#settle(ask, asker, undefined, () => []));
+  }
+
   /** Watches until the run ends. After a restart it judges what was missed before anything else is decided; flags that are to go back do not wait. */
   async run(missed?: Missed): Promise<void> {
     this.#isCatchingUp = missed !== undefined;
@@ -143,7 +170,12 @@ export class Runner {
   async #watch(missed: Missed | undefined): Promise<void> {
     if (missed !== undefined) {
       try {
-        await Promise.all([this.#measure.backfill(missed), this.#reconcile.readNow()]);
+        await Promise.all([
+          this.#measure.backfill(missed),
+          this.#reconcile.readNow(),
+          this.#deploys.askNow(),
+          this.#progress.askNow(),
+        ]);
       } finally {
         this.#isCatchingUp = false;
         this.#caughtUp.resolve();
@@ -153,13 +185,22 @@ export class Runner {
     this.#caughtUp.resolve();
     if (this.#stopped) return;
     this.#poke();
-    await Promise.all([this.#measure.run(), this.#tickLoop()]);
+    await Promise.all([
+      this.#measure.run(),
+      this.#deploys.run(),
+      this.#progress.run(),
+      this.#probe.run(),
+      this.#tickLoop(),
+    ]);
   }
 
   stop(): void {
     this.#stopped = true;
     this.#caughtUp.resolve();
     this.#measure.stop();
+    this.#deploys.stop();
+    this.#progress.stop();
+    this.#probe.stop();
     this.#reconcile.stop();
     this.#bell.ring();
   }
@@ -201,7 +242,10 @@ export class Runner {
   #decideTick(): readonly RolloutEvent[] {
     if (this.#isCatchingUp && this.state().phase !== "rolling_back") return [];
     try {
-      return onTick(this.plan, this.state(), this.world(), this.#deps.clock.now());
+      const events = onTick(this.plan, this.state(), this.world(), this.#deps.clock.now());
+      // A rehearsal writes what a flag held when it read it: no flag goes forward meanwhile. Going back does not wait.
+      const isForward = events.some(({ kind }) => kind === "stage_started");
+      return isForward && this.#deps.rehearsals.isTrying(this.plan.rollout) ? [] : events;
     } catch (error) {
       this.#deps.log.error("a decision threw; the run is quarantined", {
         run: this.id,
@@ -244,7 +288,12 @@ export class Runner {
     this.#askedAt = steady;
     this.#asking = true;
     const guards = guardsBefore(this.plan, state, upcomingStage(this.plan, state));
-    Promise.all([this.#measure.askNow(guards), this.#reconcile.readNow()])
+    Promise.all([
+      this.#measure.askNow(guards),
+      this.#reconcile.readNow(),
+      this.#deploys.askNow(),
+      this.#progress.askNow(),
+    ])
       .catch((error: unknown) =>
         this.#deps.log.error("fresh evidence could not be asked for", { error: messageOfFault(error) }),
       )
@@ -258,13 +307,13 @@ export class Runner {
   async #settle(
     ask: Ask,
     asker: Asker,
-    intake: string,
+    intake: string | undefined,
     answer: (outcome: Outcome) => readonly OutboxDraft[],
   ): Promise<Outcome> {
     for (let attempt = 0; attempt < MOST_RACES; attempt++) {
       const outcome = this.#decideAsk(ask, asker);
       if (outcome.kind === "already") {
-        if (await this.#keeper.answerOnly(intake, answer(outcome))) return outcome;
+        if (intake === undefined || (await this.#keeper.answerOnly(intake, answer(outcome)))) return outcome;
         break;
       }
       const kept = await this.#keeper.commit(eventsOf(ask, asker, outcome), answer(outcome), intake);
@@ -296,6 +345,13 @@ export class Runner {
       if (started === undefined) return refuse("nothing_to_undo", "nothing is on.");
       return { kind: "events", events: [started], note: "Rolling back everything." };
     }
+  }
+
+  /** Whether a forward step may begin within moments. */
+  #isMoving(): boolean {
+    const now = this.#deps.clock.now();
+    const next = nextForward(this.plan, this.state(), this.world(), now);
+    return next.kind === "go" || (next.kind === "wait" && (next.until ?? Infinity) < now.steady + SOON_MS);
   }
 
   async #tickLoop(): Promise<void> {

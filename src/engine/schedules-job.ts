@@ -7,7 +7,8 @@ import { changedPost, clockBackPost, jobId, missedPost } from "../core/watch/job
 import type { Job, WatchPlan } from "../core/watch/plan.ts";
 import { withDeadline } from "./concurrency.ts";
 import { postDraft } from "./drafts.ts";
-import { type Clock, createTurns, type Log, messageOfFault, type OutboxDraft } from "./ports.ts";
+import type { OutboxDraft } from "./messages.ts";
+import { type Clock, createTurns, type Log, messageOfFault } from "./ports.ts";
 import { collectFires } from "./schedules-fires.ts";
 import {
   type Fire,

@@ -6,7 +6,8 @@ import type { JobOutcome, JobState } from "../core/watch/job.ts";
 import { actionInWords, jobId, outcomePost, type Ran, whenLine } from "../core/watch/job-words.ts";
 import type { Job, JobAction, TrendQuestion, WatchPlan } from "../core/watch/plan.ts";
 import { postDraft } from "./drafts.ts";
-import { type Clock, type Lane, messageOfFault, type OutboxDraft } from "./ports.ts";
+import type { Lane, OutboxDraft } from "./messages.ts";
+import { type Clock, messageOfFault } from "./ports.ts";
 
 /** What a trend says: whether it asks for a restart, in words; or why nobody can tell. */
 export type TrendWord = { readonly asks: boolean; readonly words: string } | { readonly unknown: string };

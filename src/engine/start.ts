@@ -1,32 +1,33 @@
 /** Starting a rollout: reads the flags, decides, journals the new run with its claims, and puts a runner in charge; a lost reply of the journal is followed up. */
 import { BELAY, type Recorded } from "../core/event.ts";
-import { decideStart } from "../core/gate.ts";
+import { decideStart, type StartAsk } from "../core/gate.ts";
 import type { Plan } from "../core/plan.ts";
 import { type Refusal, refuse } from "../core/refusal.ts";
+import { isGood, type Rehearsal, rehearsalRefusal, warningLines } from "../core/rehearsal.ts";
 import { cardOf } from "../core/report/card.ts";
 import { cardLines } from "../core/report/lines.ts";
 import type { Reading } from "../core/rollout/desired.ts";
 import { evolve } from "../core/rollout/evolve.ts";
+import { OBSERVES_FROM_START } from "../core/rollout/observe-ask.ts";
 import { EMPTY_WORLD } from "../core/rollout/world.ts";
 import type { Resolution, Run } from "../core/target.ts";
 import { MINUTE } from "../core/time.ts";
 import { type IsName, sentence } from "./answers.ts";
 import { beginning } from "./keeper.ts";
+import type { CommandAnswer, Intake, OutboxDraft } from "./messages.ts";
 import { FORWARD_EXPIRES_MS } from "./patience.ts";
 import {
   type Clock,
-  type CommandAnswer,
   type Commit,
   type Ids,
-  type Intake,
   type Journal,
   type Log,
   messageOfFault,
-  type OutboxDraft,
   OutsideFault,
   type Service,
   type StoredRun,
 } from "./ports.ts";
+import type { Rehearsals } from "./rehearse.ts";
 
 type Readings = Readonly<Record<string, Reading | undefined>>;
 
@@ -37,6 +38,9 @@ export interface StartDeps {
   readonly log: Log;
   readonly zone: string;
   readonly connect: (plan: Plan) => Service;
+  readonly rehearsals: Rehearsals;
+  /** Whether a rollout that starts now only observes, so that not even a harmless write may be made; it may not when not given. */
+  readonly observes?: () => boolean;
   /** Takes charge of a run that has just been journaled. */
   readonly adopt: (stored: StoredRun, readings: Readings) => void;
   readonly announceStart: (stored: StoredRun) => readonly OutboxDraft[];
@@ -75,41 +79,74 @@ export class Starts {
 
   /** Never leaves a journaled run without a runner: what the journal took although it said no is found by `settle` at the latest. */
   async start(request: StartRequest): Promise<Started> {
-    const { clock, ids } = this.#deps;
-    const { intake, plan, resolution, runs } = request;
-    const readings = await this.#readFlags(plan);
-    if ("kind" in readings) return readings;
+    const { clock } = this.#deps;
+    const { plan, runs } = request;
+    const ready = await this.#ready(request);
+    if ("kind" in ready) return ready;
+    const { readings, rehearsal } = ready;
     const run = await this.#newRunId();
     if (typeof run !== "string") return run;
-    const { stage, delayMs } = resolution;
-    const ask = {
-      run,
-      planHash: ids.hash(JSON.stringify(plan)),
-      by: intake.actor,
-      delayMs,
-      ...(stage === undefined ? {} : { stage }),
-    };
     const now = clock.now();
-    const decided = decideStart(plan, ask, readings.flags, runs(), now);
+    const ask = { ...this.#askOf(request), run, rehearsal };
+    const decided = decideStart(plan, ask, readings, runs(), now);
     if (decided.kind === "refused") return decided;
     const recorded = { seq: 1, at: now.steady, wall: now.wall, event: decided.event };
-    const commit = beginning(plan, recorded, intake.key);
+    const commit = beginning(plan, recorded, request.intake.key);
     const stored: StoredRun = { plan, state: commit.state };
-    const card = cardOf({ ...stored, world: { ...EMPTY_WORLD, readings: readings.flags }, figures: {}, now });
+    const card = cardOf({ ...stored, world: { ...EMPTY_WORLD, readings }, figures: {}, now });
     const answer: CommandAnswer = {
       ok: true,
       code: "started",
-      text: sentence(decided.note, request.isName),
-      lines: cardLines(card, this.#deps.zone),
+      text: `${sentence(decided.note, request.isName)}${stored.state.mode === "observe" ? ` ${OBSERVES_FROM_START}` : ""}`,
+      lines: [...cardLines(card, this.#deps.zone), ...warningLines(rehearsal)],
       offers: [],
       run,
     };
     const outbox = [...this.#deps.announceStart(stored), ...request.draftsFor(answer)];
     const kept = await this.#commit({ ...commit, outbox });
-    if (kept === "unknown") return this.#doubt({ stored, readings: readings.flags, request });
+    if (kept === "unknown") return this.#doubt({ stored, readings, request });
     if (kept !== "ok") return kept;
-    this.#deps.adopt(stored, readings.flags);
+    this.#deps.adopt(stored, readings);
     return { kind: "answered", answer };
+  }
+
+  /**
+   * What a start rests on: the flags as just read, and a good rehearsal of the way back. What is refused anyway is not rehearsed first; after a
+   * rehearsal the flags are read again.
+   */
+  async #ready(
+    request: StartRequest,
+  ): Promise<{ readonly readings: Readings; readonly rehearsal: Rehearsal } | Refusal> {
+    const { clock, rehearsals } = this.#deps;
+    const { plan, runs } = request;
+    const options = { observes: this.#deps.observes?.() ?? false };
+    const read = await this.#readFlags(plan);
+    if ("kind" in read) return read;
+    const early = decideStart(plan, this.#askOf(request), read.flags, runs(), clock.now());
+    if (early.kind === "refused") return early;
+    const fresh = await rehearsals.fresh(plan, read.flags, options);
+    if (fresh !== undefined) return { readings: read.flags, rehearsal: fresh };
+    const rehearsal = await rehearsals.rehearse(plan, options);
+    if (!isGood(rehearsal)) {
+      const offer = { label: "Rehearse", command: `rollout rehearse ${plan.rollout}` };
+      return refuse("rehearsal", rehearsalRefusal(rehearsal), [offer]);
+    }
+    const again = await this.#readFlags(plan);
+    return "kind" in again ? again : { readings: again.flags, rehearsal };
+  }
+
+  #askOf({ intake, plan, resolution }: StartRequest): StartAsk {
+    const { stage, delayMs } = resolution;
+    const planHash = this.#deps.rehearsals.hashOf(plan);
+    const mode = this.#deps.observes?.() === true ? { mode: "observe" as const } : {};
+    return {
+      run: "",
+      planHash,
+      by: intake.actor,
+      delayMs,
+      ...(stage === undefined ? {} : { stage }),
+      ...mode,
+    };
   }
 
   /** Asks the journal again about starts whose outcome it did not tell; true when one is settled. Never rejects. */

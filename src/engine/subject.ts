@@ -1,6 +1,7 @@
 /** The state of one durable subject: every decision is journaled with what it owes to people; while the journal is away it counts all the same and is journaled later. */
 import type { RecordedOf } from "../core/event.ts";
-import { type Clock, type Log, messageOfFault, type OutboxDraft } from "./ports.ts";
+import type { OutboxDraft } from "./messages.ts";
+import { type Clock, type Log, messageOfFault } from "./ports.ts";
 import type { SubjectJournal, SubjectKind, Subjects } from "./watch-ports.ts";
 
 type StateOf<K extends SubjectKind> = Subjects[K]["state"];

@@ -1,7 +1,8 @@
 /** What became of the tries of each message: when it may be tried again, whether later ones may pass it, and when it is made plainer or set aside. */
 import { DAY } from "../core/time.ts";
 import { backoffMs } from "./concurrency.ts";
-import { type Clock, type Lane, type OutboxItem, OutsideFault } from "./ports.ts";
+import type { Lane, OutboxItem } from "./messages.ts";
+import { type Clock, OutsideFault } from "./ports.ts";
 
 /** Waits between tries, ms: the first one, and the longest one. */
 export const RETRY_FIRST_MS = 500;

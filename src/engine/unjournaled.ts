@@ -1,17 +1,8 @@
 /** Sends what the journal could not take, as long as it is gone, and remembers where messages are, so that none is posted twice. */
 import { type Bell, createBell } from "./concurrency.ts";
+import type { MessageRef, OutboxDraft, OutboxItem } from "./messages.ts";
 import { plainly } from "./plain.ts";
-import {
-  type Chat,
-  type Clock,
-  type Log,
-  type MessageRef,
-  messageOfFault,
-  type OutboxDraft,
-  type OutboxItem,
-  OutsideFault,
-  type RunView,
-} from "./ports.ts";
+import { type Chat, type Clock, type Log, messageOfFault, OutsideFault, type RunView } from "./ports.ts";
 import { MOST_ODD, RETRY_MOST_MS, waitMs } from "./tries.ts";
 
 const MOST_TRIES = 20;

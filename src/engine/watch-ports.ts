@@ -6,7 +6,7 @@ import type { PagerChange, PagerEvent } from "../core/oncall/page.ts";
 import type { JobEvent, JobState } from "../core/watch/job.ts";
 import type { ProbeCheck, WatchTarget } from "../core/watch/plan.ts";
 import type { ProbeEvent, ProbeState } from "../core/watch/probe.ts";
-import type { OutboxDraft } from "./ports.ts";
+import type { OutboxDraft } from "./messages.ts";
 
 /** What the journal remembers besides rollouts: for each kind one state and one stream of events per subject. */
 export interface Subjects {

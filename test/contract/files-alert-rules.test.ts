@@ -9,9 +9,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { findProgram, type ProgramName } from "../../scripts/setup/programs.mjs";
-import { loadFolder } from "../../src/adapters/files/folder.ts";
 import type { IncomingAlert } from "../../src/core/alerts/incoming.ts";
 import { concerns } from "../../src/core/alerts/matcher.ts";
+import { loadFolder } from "../../src/house.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const RULES = join(ROOT, "deploy/prometheus/bot-platform.rules.yaml");

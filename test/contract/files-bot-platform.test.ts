@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { loadFolder } from "../../src/adapters/files/folder.ts";
 import { createPrometheus } from "../../src/adapters/prometheus.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
+import { loadFolder } from "../../src/house.ts";
 import { folder } from "../support/folder.ts";
 import { startPrometheus } from "../support/prometheus.ts";
 

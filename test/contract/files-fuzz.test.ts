@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadFolder } from "../../src/adapters/files/folder.ts";
 import { formatProblem } from "../../src/adapters/files/problem.ts";
 import { readYaml } from "../../src/adapters/files/yaml-file.ts";
+import { loadFolder } from "../../src/house.ts";
 
 const SHIPPED = [
   "flags/ingestion.yaml",

@@ -15,8 +15,8 @@ const MISTAKES: readonly (readonly [keyof typeof GOOD & string, string, string, 
   [
     "flags/main.yaml",
     "kind: env-file",
-    "kind: ^unleash",
-    'expected provider kind file or env-file, found "unleash"',
+    "kind: ^unlash",
+    'expected provider kind env-file, file, launchdarkly or unleash, found "unlash"',
   ],
   [
     "flags/main.yaml",
@@ -139,7 +139,7 @@ const MISTAKES: readonly (readonly [keyof typeof GOOD & string, string, string, 
     "schedules/demo.yaml",
     "stages:\n",
     "forward: { only: ^always, zone: UTC }\nstages:\n",
-    'expected hours such as "Mon-Thu 09:00-16:00", found "always"',
+    'expected hours such as "Mon-Thu 09:00-16:00" or "Sat,Sun 22:00-02:00", found "always"',
   ],
 ];
 

@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { loadFolder } from "../../src/adapters/files/folder.ts";
 import { formatProblem } from "../../src/adapters/files/problem.ts";
+import { loadFolder } from "../../src/house.ts";
 import { FLAGS, folder, GOOD, lines, load, SCHEDULE } from "../support/folder.ts";
 
 describe("YAML that is not taken", () => {

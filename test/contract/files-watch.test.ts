@@ -1,9 +1,10 @@
 /** Watches in schedules/: loaded beside rollouts, each mistake with its line and column, and under overlays; and what `rollback_on` becomes. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type Loaded, loadFolder } from "../../src/adapters/files/folder.ts";
+import type { Loaded } from "../../src/adapters/files/folder.ts";
 import { formatProblem } from "../../src/adapters/files/problem.ts";
 import { MINUTE, SECOND } from "../../src/core/time.ts";
+import { loadFolder } from "../../src/house.ts";
 import { type Files, FLAGS, folder, GOOD, load, placeOf } from "../support/folder.ts";
 
 const WATCH = `# A comment in front.

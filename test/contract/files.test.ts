@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { loadFolder } from "../../src/adapters/files/folder.ts";
 import { demoPace } from "../../src/adapters/files/pace.ts";
 import { formatProblem } from "../../src/adapters/files/problem.ts";
 import { createPrometheus } from "../../src/adapters/prometheus.ts";
@@ -15,6 +14,7 @@ import { overlaySchema } from "../../src/core/files/overlay-file.ts";
 import { scheduleSchema } from "../../src/core/files/schedule-file.ts";
 import { watchSchema } from "../../src/core/files/watch-file.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
+import { loadFolder } from "../../src/house.ts";
 import { FLAGS, folder, GOOD, load, placeOf } from "../support/folder.ts";
 import { startPrometheus } from "../support/prometheus.ts";
 
@@ -24,8 +24,13 @@ describe("the shipped folder", () => {
   it("loads without a word", async () => {
     const { plans, catalogues, problems } = await loadFolder(ROOT);
     expect(problems).toEqual([]);
-    expect([...plans.keys()].sort()).toEqual(["bots", "ingestion", "ingestion-percent"]);
-    expect([...catalogues.keys()].sort()).toEqual(["bot-platform", "ingestion", "ingestion-percent"]);
+    expect([...plans.keys()].sort()).toEqual(["bots", "bulk-import", "ingestion", "ingestion-percent"]);
+    expect([...catalogues.keys()].sort()).toEqual([
+      "bot-platform",
+      "bulk-import",
+      "ingestion",
+      "ingestion-percent",
+    ]);
   });
 
   it("has the timeline of the ingestion pipeline", async () => {
@@ -206,7 +211,7 @@ window: 5s
     [
       "has a mistake",
       "provider: { kind: fiel }\n",
-      /overlay\.yaml:1:19: error: expected provider kind file or env-file, found "fiel"$/,
+      /overlay\.yaml:1:19: error: expected provider kind env-file, file, launchdarkly or unleash, found "fiel"$/,
     ],
     ["is no YAML", "provider: {", /overlay\.yaml:\d+:\d+: error: this is not YAML/],
     ["is not there", undefined, /overlay\.yaml:1:1: error: there is no such file$/],

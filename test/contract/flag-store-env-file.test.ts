@@ -1,4 +1,4 @@
-/** The flag store that is an environment file, over a real process: the contract of all stores, restarts, and the way back from a bad one. */
+/** The flag store that is an environment file, over a real process: the contracts of all flag systems and of those on disk, restarts, and the way back from a bad one. */
 import { chmod, chown, readdir, readFile, rename, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -9,12 +9,12 @@ import {
 } from "../../src/adapters/flags/env-file.ts";
 import { createProcessTarget, type ProcessTarget } from "../../src/adapters/target/process.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
-import { type FlagStore, OutsideFault, type Target } from "../../src/engine/ports.ts";
+import { type Flags, OutsideFault, type Target } from "../../src/engine/ports.ts";
 import { faultOf } from "../support/faults.ts";
 import {
   BATCHING,
+  fileStoreContract,
   flagDef,
-  flagStoreContract,
   LIMIT,
   PARALLEL,
   put,
@@ -23,6 +23,8 @@ import {
   temporaryFolder,
   tinyDisks,
 } from "../support/flag-store-contract.ts";
+import { flagsContract } from "../support/flags-contract.ts";
+import { type FlagsUnderTest, ON_DISK_LACKS } from "../support/flags-contract-under-test.ts";
 
 const ENV_MODULE = new URL("../../src/adapters/flags/env-file.ts", import.meta.url).href;
 const PROCESS_MODULE = new URL("../../src/adapters/target/process.ts", import.meta.url).href;
@@ -86,7 +88,26 @@ async function make(): Promise<StoreUnderTest> {
   };
 }
 
-flagStoreContract("env-file", make, { percent: false, restarts: true });
+async function makeSystem(): Promise<FlagsUnderTest> {
+  const { open, edit, literals, close } = await make();
+  return { open, person: edit, literal: async (key) => (await literals())[key], close };
+}
+
+flagsContract("env-file", makeSystem, {
+  can: {
+    percent: false,
+    values: true,
+    creates: true,
+    together: true,
+    compareAndSet: true,
+    keepsIntent: true,
+    history: false,
+    restarts: true,
+  },
+  lacks: ON_DISK_LACKS,
+});
+
+fileStoreContract("env-file", make, { percent: false, restarts: true });
 
 describe("environment file", () => {
   let folder: string;
@@ -94,7 +115,7 @@ describe("environment file", () => {
   let remove: () => Promise<void>;
   let target: ProcessTarget;
   let restarts: number;
-  let store: FlagStore;
+  let store: Flags;
 
   /** A target whose restarts are counted. */
   function counted(inner: Target): Target {
@@ -106,7 +127,7 @@ describe("environment file", () => {
       },
     };
   }
-  function open(more: Partial<EnvFileStoreOptions> = {}): FlagStore {
+  function open(more: Partial<EnvFileStoreOptions> = {}): Flags {
     return createEnvFileStore({ path, target: counted(target), restartWithinMs: 10_000, ...more });
   }
   const parallel = async () => (await store.read(ALL))["parallel"];
@@ -402,8 +423,8 @@ describe("environment file", () => {
       store = open({ stateDir: notes });
       await store.write([put(PARALLEL, ON)]);
       expect((await readdir(notes)).toSorted()).toEqual([
-        ".features.env.belay.json",
-        "features.env.last-working",
+        expect.stringMatching(/^\.features\.env\.[0-9a-f]{8}\.belay\.json$/),
+        expect.stringMatching(/^features\.env\.[0-9a-f]{8}\.last-working$/),
       ]);
       expect((await readdir(folder)).toSorted()).toEqual(["features.env", "run"]);
       await removeNotes();

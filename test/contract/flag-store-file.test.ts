@@ -1,4 +1,4 @@
-/** The embedded flag store: the contract of all stores, and what is its own: `flags.json`, broken files, seeding, a full disk. */
+/** The embedded flag store: the contracts of all flag systems and of those on disk, and what is its own: `flags.json`, broken files, seeding, a full disk. */
 import { execFileSync } from "node:child_process";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, stat, symlink, utimes, writeFile } from "node:fs/promises";
@@ -12,8 +12,8 @@ import { OFF, ON } from "../../src/core/setting.ts";
 import { faultOf } from "../support/faults.ts";
 import {
   BATCHING,
+  fileStoreContract,
   flagDef,
-  flagStoreContract,
   LIMIT,
   PARALLEL,
   put,
@@ -21,11 +21,13 @@ import {
   temporaryFolder,
   tinyDisks,
 } from "../support/flag-store-contract.ts";
+import { flagsContract } from "../support/flags-contract.ts";
+import { type FlagsUnderTest, ON_DISK_LACKS } from "../support/flags-contract-under-test.ts";
 
 const FILE_MODULE = new URL("../../src/adapters/flags/file.ts", import.meta.url).href;
 
 interface RawFile {
-  readonly flags: Record<string, { value: string }>;
+  readonly flags: Record<string, { value: string; percent?: number }>;
 }
 
 async function rawOf(path: string): Promise<RawFile> {
@@ -64,7 +66,45 @@ async function make(): Promise<StoreUnderTest> {
   };
 }
 
-flagStoreContract("file", make, { percent: true, restarts: false });
+async function makeSystem(): Promise<FlagsUnderTest> {
+  const { folder, open, close } = await make();
+  const path = join(folder, "flags.json");
+  const entryOf = async (key: string) => (await rawOf(path)).flags[key];
+  return {
+    open,
+    person: (key, literal) =>
+      editJson(path, ({ flags }) => {
+        const { percent: _before, ...entry } = flags[key] ?? { value: "" };
+        const percent = /^([\d.]+) %$/.exec(literal)?.[1];
+        flags[key] =
+          percent === undefined
+            ? { ...entry, value: literal }
+            : { ...entry, value: "true", percent: Number(percent) };
+      }),
+    literal: async (key) => {
+      const entry = await entryOf(key);
+      const { percent = 100 } = entry ?? {};
+      return percent < 100 ? `${percent} %` : entry?.value;
+    },
+    close,
+  };
+}
+
+flagsContract("file", makeSystem, {
+  can: {
+    percent: true,
+    values: true,
+    creates: true,
+    together: true,
+    compareAndSet: true,
+    keepsIntent: true,
+    history: false,
+    restarts: false,
+  },
+  lacks: ON_DISK_LACKS,
+});
+
+fileStoreContract("file", make, { percent: true, restarts: false });
 
 describe("flags.json", () => {
   let folder: string;
@@ -96,6 +136,7 @@ describe("flags.json", () => {
     await store.write([share, limit, put(BATCHING, OFF)]);
     expect(await rawOf(path)).toEqual({
       version: 1,
+      written: expect.any(Number),
       flags: {
         FEATURE_PARALLEL: {
           value: "true",
@@ -145,6 +186,33 @@ describe("flags.json", () => {
       expect(theirs?.version.split(".")[0]).toBe(ours?.version.split(".")[0]);
       expect(theirs).not.toHaveProperty("intent");
     }
+  });
+
+  it("has other versions when somebody saved it, also without a change; Belay's own writes leave those of other flags alone", async () => {
+    await store.write([put(PARALLEL, ON), put(BATCHING, ON)]);
+    const versionOf = async () => (await store.read([PARALLEL]))["parallel"]?.version;
+    const seen = [await versionOf()];
+    for (const way of ["in place", "rename"] as const) {
+      await editJson(path, () => {}, way);
+      const saved = await versionOf();
+      expect(seen).not.toContain(saved);
+      await store.write([put(BATCHING, OFF), put(LIMIT, ON)]);
+      expect(await versionOf()).toBe(saved);
+      expect(await createFileStore({ path }).read([PARALLEL])).toMatchObject({
+        parallel: { version: saved },
+      });
+      seen.push(saved);
+    }
+  });
+
+  it("does not mind what somebody wrote in place of the marks of its saves", async () => {
+    await writeFile(
+      path,
+      '{"flags": {"FEATURE_PARALLEL": {"value": true}}, "written": "today", "edited": 7}',
+    );
+    expect(await store.read([PARALLEL])).toMatchObject({ parallel: { setting: ON } });
+    await store.write([put(PARALLEL, OFF)]);
+    expect(await store.read([PARALLEL])).toMatchObject({ parallel: { setting: OFF } });
   });
 
   it("keeps what it does not know: other fields, other flags, entries that make no sense", async () => {

@@ -7,7 +7,7 @@ import { Hono } from "hono";
 import { afterEach, describe, expect, it } from "vitest";
 import { sendCommand } from "../../src/adapters/http/client.ts";
 import type { HttpOptions } from "../../src/adapters/http/server.ts";
-import type { CommandAnswer } from "../../src/engine/ports.ts";
+import type { CommandAnswer } from "../../src/engine/messages.ts";
 import { OwnDoors } from "../../src/own-doors.ts";
 import { until } from "../support/eventually.ts";
 import { ManualClock } from "../support/manual-clock.ts";

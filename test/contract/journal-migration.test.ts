@@ -229,7 +229,7 @@ describe("a journal of the first version", () => {
         file,
       );
     expect(tables(path)).toEqual(tables(fresh));
-    expect(tables(path)).toMatchObject([{ user_version: 2 }, {}, [], [{ integrity_check: "ok" }]]);
+    expect(tables(path)).toMatchObject([{ user_version: 3 }, {}, [], [{ integrity_check: "ok" }]]);
   });
 
   it("is left as it was by a step that cannot be made, and opens when the cause is gone", () => {

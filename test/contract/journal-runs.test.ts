@@ -7,6 +7,8 @@ import {
   eachJournal,
   HELD,
   intakeOf,
+  jobStory,
+  PAUSED,
   RESUMED,
   STOPPED,
   samplePlan,
@@ -104,6 +106,50 @@ eachJournal("lists of runs", ({ journal, reopen }) => {
     expect((await journal().lastRunOf("ingestion"))?.state.run).toBe("r-z");
     expect(await journal().lastRunOf("none")).toBeUndefined();
     expect(await ids()).toEqual(["r-a", "r-0"]);
+  });
+});
+
+eachJournal("events of all runs", ({ journal, reopen }) => {
+  const told = async (wall: number, most: number, kinds?: readonly RolloutEvent["kind"][]) =>
+    (await journal().eventsSince(wall, most, kinds)).map(
+      ({ run, recorded }) => `${run} ${recorded.event.kind}`,
+    );
+
+  it("come in the order of time, the newest of them, and no subject's", async () => {
+    const first = story("r-1");
+    const second = story("r-2", samplePlan("other"));
+    await journal().commitSubject(jobStory("watch/job").next([PAUSED]));
+    await journal().commit(first.begin());
+    await journal().commit(first.next([HELD, RESUMED]));
+    await journal().commit(second.begin());
+    await reopen();
+    expect(await told(0, 10)).toEqual([
+      "r-1 rollout_started",
+      "r-2 rollout_started",
+      "r-1 held",
+      "r-1 resumed",
+    ]);
+    expect(await told(0, 2)).toEqual(["r-1 held", "r-1 resumed"]);
+    expect(await told(0, 10, ["held", "rollout_started"])).toEqual([
+      "r-1 rollout_started",
+      "r-2 rollout_started",
+      "r-1 held",
+    ]);
+    expect(await told(0, 2, ["rollout_started"])).toEqual(["r-1 rollout_started", "r-2 rollout_started"]);
+    expect(await told(0, 10, [])).toEqual([]);
+  });
+
+  it("begin with the instant that is asked for, and are as they were committed", async () => {
+    const run = story("r-1");
+    await journal().commit(run.begin());
+    await journal().commit(run.next([HELD, RESUMED]));
+    const [, held, resumed] = run.events();
+    const found = await journal().eventsSince(held?.wall ?? 0, 10);
+    expect(found).toEqual([
+      { run: "r-1", recorded: held },
+      { run: "r-1", recorded: resumed },
+    ]);
+    expect(await journal().eventsSince((resumed?.wall ?? 0) + 1, 10)).toEqual([]);
   });
 });
 

@@ -184,7 +184,7 @@ describe("a file that cannot be used", () => {
     open().close();
     raw("PRAGMA user_version = 99");
     const before = readFileSync(path);
-    expect(refusal()).toContain("was written by a newer Belay (its version is 99, this one knows 2)");
+    expect(refusal()).toContain("was written by a newer Belay (its version is 99, this one knows 3)");
     expect(readFileSync(path).equals(before)).toBe(true);
   });
 

@@ -3,7 +3,8 @@ import { afterEach, beforeAll, expect, test } from "vitest";
 import { manifestOf } from "../../src/adapters/slack/manifest.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import { MINUTE } from "../../src/core/time.ts";
-import type { CommandAnswer, MessageRef, OutboxItem, RunView } from "../../src/engine/ports.ts";
+import type { CommandAnswer, MessageRef, OutboxItem } from "../../src/engine/messages.ts";
+import type { RunView } from "../../src/engine/ports.ts";
 import type { Message } from "../fakes/slack/model.ts";
 import {
   answerItem,

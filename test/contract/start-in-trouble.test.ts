@@ -83,7 +83,7 @@ function config(env: Readonly<Record<string, string>> = {}): Config {
   const state = join(dir, "state");
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const result = readConfig(
-    { BELAY_STATE: state, BELAY_HTTP_PORT: "0", BELAY_LOG: "error", ...env },
+    { BELAY_STATE: state, BELAY_HTTP_PORT: "0", BELAY_LOG: "error", BELAY_MODE: "act", ...env },
     { dir: join(dir, "house") },
   );
   if (result.kind === "bad") throw new Error(result.mistakes.join("; "));

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { parseCommand } from "../../src/core/command.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import type { Offer } from "../../src/core/refusal.ts";
-import { type Card, type CardMeasured, cardOf, plannedName, whatOf } from "../../src/core/report/card.ts";
+import { type Card, type CardMeasured, cardOf } from "../../src/core/report/card.ts";
+import { plannedName, whatOf } from "../../src/core/report/stage-words.ts";
 import type { Ask } from "../../src/core/rollout/ask.ts";
 import { onAsk } from "../../src/core/rollout/people.ts";
 import { ON } from "../../src/core/setting.ts";
@@ -193,7 +194,7 @@ describe("the rows", () => {
     ["a baseline", baseline(0, ["a", "b", "c"]), "all OFF"],
     ["a review", review(0), "review, sign-off"],
   ])("say what %s does: %s", (_, one, expected) => {
-    expect(whatOf(one)).toBe(expected);
+    expect(whatOf(planOf(), one)).toBe(expected);
   });
 
   it.each<[number, string]>([

@@ -1,12 +1,12 @@
 /** The ingestion rollout as shipped, walked through virtual time: the documented timeline, and a regression in its last feature. */
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadFolder } from "../../src/adapters/files/folder.ts";
 import { boundOf, worstBound } from "../../src/core/bound.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import { planLines } from "../../src/core/report/lines.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
+import { loadFolder } from "../../src/house.ts";
 import { BEN, operator } from "../support/plans.ts";
 import { replay } from "./promises.ts";
 import { Walk } from "./walk.ts";
@@ -49,7 +49,9 @@ describe("the shipped rollout", () => {
     // failures: 60 s window + 15 s scrape + 2 polls of 10 s + 5 s query + 2 s flip + 30 s restart.
     expect(Object.fromEntries(seconds)).toMatchObject({ failures: 132, latency: 132, memory: 72, alive: 82 });
     expect(worstBound(plan)?.totalMs).toBe(132 * SECOND);
-    expect(planLines(plan).at(-1)).toBe("worst case from visible breach to off: 132 s (failures)");
+    expect(planLines(plan).at(-1)).toBe(
+      "worst case from visible breach to off: 132 s (failures); of it the flip: 2 s, allowed",
+    );
   });
 
   it("goes hour by hour to its review on day 2 and ends with the sign-off", () => {

@@ -12,6 +12,7 @@ import type { Pace } from "../../src/core/files/stages.ts";
 import { leastSoakMs, type Plan } from "../../src/core/plan.ts";
 import { formatSetting, OFF, ON } from "../../src/core/setting.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
+import { checkProvider } from "../../src/providers.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 
@@ -54,7 +55,7 @@ function lines(mistakes: readonly Mistake[]): readonly string[] {
 function catalogue(data: Data): { readonly catalogue?: Catalogue; readonly lines: readonly string[] } {
   const parsed = flagsFileSchema.safeParse(data);
   if (!parsed.success) return { lines: lines(fromZod(parsed.error, data)) };
-  const made = catalogueFrom("main", parsed.data, { inspect });
+  const made = catalogueFrom("main", parsed.data, { inspect, provider: checkProvider });
   return { catalogue: made.catalogue, lines: lines(made.mistakes) };
 }
 
@@ -610,7 +611,7 @@ describe("mistakes in a schedule", () => {
     [
       "a review with a soak",
       stagesOf({ at: 0, name: "a", review: "manual", soak: "1h" }),
-      ["stages.0: a review changes nothing: it takes no soak, every or approval"],
+      ["stages.0: a review changes nothing: it takes no soak, every, approval or window"],
     ],
     [
       "no end to the last soak",
@@ -657,8 +658,10 @@ describe("mistakes in a schedule", () => {
     ],
     [
       "hours that make no sense",
-      { ...SCHEDULE, forward: { only: "Mon 16:00-09:00", zone: "UTC" } },
-      ['forward.only: expected hours such as "Mon-Thu 09:00-16:00", found "Mon 16:00-09:00"'],
+      { ...SCHEDULE, forward: { only: "Mon 16:00-16:00", zone: "UTC" } },
+      [
+        'forward.only: expected hours such as "Mon-Thu 09:00-16:00" or "Sat,Sun 22:00-02:00", found "Mon 16:00-16:00"',
+      ],
     ],
     [
       "a zone that does not exist",

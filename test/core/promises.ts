@@ -36,6 +36,7 @@ export function createPromises(): Promises {
   const passes = new Map<string, [number, number][]>();
   const newest = new Map<string, Flip>();
   const taken = new Map<string, Setting>();
+  const own = createOwnWrites();
   return {
     onMeasured(guard, measured, before, after, gapMs) {
       const spans = passes.get(guard.name) ?? [];
@@ -53,10 +54,12 @@ export function createPromises(): Promises {
       leavesToPeopleWhatIsTheirs(step);
       isOffWhenItSaysSo(step);
       foldFlips(step, newest, taken);
+      own.onEvent(step);
     },
     afterCommit(plan, state) {
       isPrefix(plan, state);
       wishesAreTheNewestFlips(plan, state, newest, taken);
+      own.afterCommit(plan, state);
       survivesJson(state);
       rollbackIsReachable(plan, state);
     },
@@ -120,15 +123,24 @@ function leavesToPeopleWhatIsTheirs({ plan, recorded }: Step): void {
 
 /** A run that says "off", "recovered" or ends owes no flag, and the store, as last read, agrees. */
 function isOffWhenItSaysSo({ before, recorded, world }: Step): void {
-  const { kind } = recorded.event;
+  const { event } = recorded;
+  const { kind } = event;
+  const byLever = event.kind === "rollback_off" && event.by === "lever";
   if (
     before === undefined ||
     !["rollback_off", "recovered", "rolled_back", "completed", "stopped"].includes(kind)
   )
     return;
-  for (const [name, { flip, direction, verifiedAt }] of Object.entries(before.flips)) {
+  for (const [name, { asked, flip, direction, verifiedAt }] of Object.entries(before.flips)) {
     if (direction === "forward" || before.overridden[name] !== undefined) continue;
+    // What people were asked for is theirs to do.
+    if (asked === true && verifiedAt === undefined) continue;
     const reading = world.readings[name];
+    if (byLever && verifiedAt === undefined) {
+      if (before.lever?.flags.includes(name) !== true || world.leverHolds?.includes(name) !== true)
+        broken("off", `${kind} by the lever, which does not hold ${name}`);
+      continue;
+    }
     if (verifiedAt === undefined && before.phase !== "stuck")
       broken("off", `${kind}, but ${name} has not been read back`);
     if (kind !== "stopped" && reading !== undefined && !sameSetting(reading.setting, flip.to))
@@ -208,6 +220,55 @@ function foldFlips(
   }
 }
 
+/** While a run observes, nothing is to be written but what a person's rollback asked for, and OFFs that were owed when it began to observe. */
+function createOwnWrites() {
+  let observes = false;
+  const allowed = new Set<string>();
+  const allow = (flips: readonly Flip[]): void => {
+    for (const flip of flips) allowed.add(flip.intent);
+  };
+  return {
+    onEvent({ recorded: { event } }: Step): void {
+      switch (event.kind) {
+        case "rollout_started":
+          observes = event.mode === "observe";
+          return;
+        case "mode_set":
+          observes = event.mode === "observe";
+          return;
+        case "rollback_started":
+          if (observes && event.by.kind === "belay" && event.byHand !== true)
+            broken(
+              "observe",
+              `Belay rolls back ${event.flips.map((flip) => flip.flag).join(", ")} by itself`,
+            );
+          if (event.byHand !== true) allow(event.flips);
+          return;
+        case "stage_withdrawn":
+          if (!observes) allow(event.flips);
+          return;
+        case "flip_corrected":
+          allow([event.flip]);
+          return;
+        case "would_roll_back":
+          if (!observes) broken("observe", "says what it would do, although it acts");
+          return;
+        default:
+          return;
+      }
+    },
+    afterCommit(plan: Plan, state: State): void {
+      if ((state.mode === "observe") !== observes) broken("observe", `the state says ${state.mode}`);
+      const odd = desired(plan, state).find((wish) => !wish.verified && !allowed.has(wish.intent));
+      if (observes && odd !== undefined)
+        broken(
+          "observe",
+          `${odd.flag} ${formatSetting(odd.setting)} is to be written, and no person asked for it`,
+        );
+    },
+  };
+}
+
 function wishesAreTheNewestFlips(
   plan: Plan,
   state: State,
@@ -224,6 +285,10 @@ function wishesAreTheNewestFlips(
           "desired",
           `${name} was taken over by people and is still wished ${formatSetting(wish.setting)}`,
         );
+      continue;
+    }
+    if (state.flips[name]?.asked === true) {
+      if (wish !== undefined) broken("desired", `people were asked to set ${name}, and it is wished`);
       continue;
     }
     if (standsStill && isUnreadOn(state, name)) {

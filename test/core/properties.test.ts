@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import type { NoEvidenceReason } from "../../src/core/measurement.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import type { Ask, Asker } from "../../src/core/rollout/ask.ts";
-import { isOpenRun, settingUpTo } from "../../src/core/rollout/state.ts";
+import { openWould } from "../../src/core/rollout/observe.ts";
+import { isOpenRun, pendingAsked, settingUpTo } from "../../src/core/rollout/state.ts";
 import { onTick } from "../../src/core/rollout/tick.ts";
 import { formatSetting, OFF, ON, percentSetting, type Setting, sameSetting } from "../../src/core/setting.ts";
 import { MINUTE, parseForwardWindow, SECOND } from "../../src/core/time.ts";
@@ -113,6 +114,7 @@ type Act =
   | { readonly kind: "ask"; readonly ask: Ask; readonly asker: Asker }
   | { readonly kind: "calm" }
   | { readonly kind: "help" }
+  | { readonly kind: "obey" }
   | { readonly kind: "quarantine" };
 
 const FLAG = fc.constantFrom("a", "b", "c");
@@ -152,6 +154,12 @@ const ASK: fc.Arbitrary<Ask> = fc.oneof(
   ),
   fc.integer({ min: 1, max: 120 }).map((s): Ask => ({ kind: "extend", ms: s * SECOND })),
   fc.constantFrom<Ask>({ kind: "stop", confirmed: false }),
+  fc.constantFrom<Ask>(
+    { kind: "mode", mode: "observe" },
+    { kind: "mode", mode: "act", because: "trusted" },
+    { kind: "release" },
+    { kind: "resume", because: "false alarm" },
+  ),
   fc.constantFrom("newest" as const, -1, 0, 1).map((to): Ask => ({ kind: "rollback", to })),
   fc.constantFrom("go" as const, "no-go" as const).map((decision): Ask => ({ kind: "signoff", decision })),
   fc
@@ -204,6 +212,7 @@ const ACT: fc.Arbitrary<Act> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("ask" as const), ask: ASK, asker: ASKER }) },
   { weight: 4, arbitrary: fc.constant<Act>({ kind: "calm" }) },
   { weight: 6, arbitrary: fc.constant<Act>({ kind: "help" }) },
+  { weight: 4, arbitrary: fc.constant<Act>({ kind: "obey" }) },
   {
     weight: 1,
     arbitrary: fc.constantFrom<Act>(
@@ -252,6 +261,9 @@ function perform(walk: Walk, act: Act): void {
     case "help":
       help(walk);
       return;
+    case "obey":
+      obey(walk);
+      return;
     case "quarantine":
       if (isOpenRun(walk.state) && walk.state.phase !== "stuck")
         walk.commit([{ kind: "quarantined", error: "planted" }]);
@@ -265,6 +277,13 @@ function calm(walk: Walk): void {
   Object.assign(walk.shop, { reads: true, takes: true, keepsIntent: true });
   walk.deaf.clear();
   walk.view = "follows";
+}
+
+/** What people do who were asked to flip, or told what Belay would have taken back. */
+function obey(walk: Walk): void {
+  for (const { flip } of pendingAsked(walk.state)) walk.edit(flip.flag, flip.to);
+  for (const { flag: name, to } of openWould(walk.state)?.flips ?? []) walk.edit(name, to);
+  walk.pass(10 * SECOND, 5 * SECOND);
 }
 
 /** What an operator does who wants the rollout to go on. */
@@ -282,6 +301,7 @@ interface Story {
   readonly plan: Plan;
   readonly before: { readonly a: Setting; readonly b: Setting; readonly c: Setting };
   readonly stage: number | undefined;
+  readonly mode: "observe" | undefined;
   readonly acts: readonly Act[];
 }
 
@@ -292,11 +312,15 @@ const story: fc.Arbitrary<Story> = fc.record({
     { weight: 4, arbitrary: fc.constant(undefined) },
     { weight: 1, arbitrary: fc.nat({ max: 2 }) },
   ),
+  mode: fc.constantFrom(undefined, undefined, "observe" as const),
   acts: fc.array(ACT, { minLength: 25, maxLength: 60, size: "max" }),
 });
 
-function play({ plan, before, stage: only, acts }: Story): Walk {
-  const walk = new Walk(plan, before).start(only === undefined ? {} : { stage: only });
+function play({ plan, before, stage: only, mode, acts }: Story): Walk {
+  const walk = new Walk(plan, before).start({
+    ...(only === undefined ? {} : { stage: only }),
+    ...(mode === undefined ? {} : { mode }),
+  });
   for (const act of acts) perform(walk, act);
   return walk;
 }

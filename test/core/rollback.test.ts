@@ -729,7 +729,7 @@ describe("an OFF that does not arrive", () => {
     const paged = walk.until("paged");
     expect(paged.at - started.at).toBe(60 * SECOND);
     expect(paged.event).toMatchObject({
-      summary: "demo: not read back after 1 min. By hand: set FEATURE_C to OFF. Belay keeps trying.",
+      summary: "demo: not read back after 1 min. By hand, in file: set FEATURE_C to OFF. Belay keeps trying.",
     });
     walk.pass(30 * MINUTE);
     expect(walk.kinds().filter((kind) => kind === "paged")).toHaveLength(1);
@@ -754,7 +754,7 @@ describe("an OFF that does not arrive", () => {
     const paged = walk.until("paged", 5 * MINUTE);
     expect(paged.event).toMatchObject({
       severity: "P1",
-      summary: expect.stringContaining("By hand: set FEATURE_A to OFF"),
+      summary: expect.stringContaining("By hand, in file: set FEATURE_A to OFF"),
     });
   });
 

@@ -70,6 +70,8 @@ function shown(text: string, all: Known): string {
       return `start ${found.rollout}${found.stage === undefined ? "" : ` ${found.stage}`}${found.delayMs === 0 ? "" : ` in ${found.delayMs / MINUTE} min`}`;
     case "show":
       return `show ${found.what}${found.run === undefined ? "" : ` run ${found.run}`}${found.rollout === undefined ? "" : ` rollout ${found.rollout}`}`;
+    case "mode":
+      return `mode ${found.mode ?? "?"}${found.because === undefined ? "" : ` because ${found.because}`}`;
     case "desk":
       return `desk ${found.noun}`;
     case "settled":

@@ -50,6 +50,14 @@ export class Walk {
   alerts: AlertView | undefined;
   /** What of the service is being restarted. */
   restarting: string | undefined;
+  /** How far the work is. */
+  progress: number | undefined;
+  /** What else the world is told. */
+  more: Partial<World> = {};
+  /** Identities of flags, where the store has them. */
+  readonly ids = new Map<string, string>();
+  /** What the service's metrics tell of its processes. */
+  service: World["service"];
   steady = 1_000 * MINUTE;
   wall = MONDAY;
   #state: State | undefined;
@@ -88,16 +96,33 @@ export class Walk {
       ...(this.shop.reads ? {} : { storeFault: "connection refused" }),
       ...(this.alerts === undefined ? {} : { alerts: this.alerts }),
       ...(this.restarting === undefined ? {} : { restarting: this.restarting }),
+      ...(this.progress === undefined ? {} : { progress: this.progress }),
+      ...(this.service === undefined ? {} : { service: this.service }),
+      ...this.more,
     };
   }
 
   /** Begins the rollout, or one stage of it, as a person would. */
   start(
-    options: { stage?: number; by?: Actor; runs?: readonly Run[]; delayMs?: number; run?: string } = {},
+    options: {
+      stage?: number;
+      by?: Actor;
+      runs?: readonly Run[];
+      delayMs?: number;
+      run?: string;
+      mode?: "observe";
+    } = {},
   ): this {
     this.#read();
-    const { stage, by = ANA, runs = [], delayMs = 0, run = "r-1" } = options;
-    const ask = { run, planHash: "h", by, delayMs, ...(stage === undefined ? {} : { stage }) };
+    const { stage, by = ANA, runs = [], delayMs = 0, run = "r-1", mode } = options;
+    const ask = {
+      run,
+      planHash: "h",
+      by,
+      delayMs,
+      ...(stage === undefined ? {} : { stage }),
+      ...(mode === undefined ? {} : { mode }),
+    };
     const start = decideStart(this.plan, ask, this.#readings, runs, this.now());
     if (start.kind === "refused") throw new Error(`${start.code}: ${start.message}`);
     this.commit([start.event]);
@@ -248,6 +273,7 @@ export class Walk {
             version: String(version),
             effective: true,
             at: this.steady - 1,
+            ...(this.ids.has(name) ? { id: this.ids.get(name) ?? "" } : {}),
             ...(intent === undefined || !this.shop.keepsIntent ? {} : { intent }),
           },
         ]),

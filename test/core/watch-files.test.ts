@@ -13,6 +13,7 @@ import { secretInUrl, withoutSecrets } from "../../src/core/files/secret.ts";
 import { target, watchSchema } from "../../src/core/files/watch-file.ts";
 import { DAY, HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 import type { WatchPlan } from "../../src/core/watch/plan.ts";
+import { checkProvider } from "../../src/providers.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 
@@ -40,7 +41,7 @@ const RUNBOOKS: ReadonlySet<string> = new Set(["scale-out", "scale-out.md"]);
 
 function compiled(data: Data): { readonly plan?: WatchPlan; readonly lines: readonly string[] } {
   const flags = flagsFileSchema.parse(FLAGS);
-  const { catalogue, mistakes } = catalogueFrom("main", flags, { inspect });
+  const { catalogue, mistakes } = catalogueFrom("main", flags, { inspect, provider: checkProvider });
   expect(mistakes).toEqual([]);
   const parsed = watchSchema.safeParse(data);
   if (!parsed.success) return { lines: lines(fromZod(parsed.error, data)) };

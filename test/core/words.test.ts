@@ -163,6 +163,36 @@ const WORDS: {
   look_failed: [
     [{ guard: "failures", detail: "5 % > 2 %" }, "still breaching after the rollback: failures, 5 % > 2 %"],
   ],
+  deploy_found: [
+    [
+      { what: "deploy", detail: "version 1.4.2 became 1.5.0", versions: ["1.5.0"] },
+      "inside the soak, not by this rollout: version 1.4.2 became 1.5.0; the soak begins anew",
+    ],
+    [
+      { what: "restart", detail: "its newest process began 12 s ago", versions: [], startedWall: 1 },
+      "inside the soak, not by this rollout: its newest process began 12 s ago; the soak begins anew",
+    ],
+  ],
+  versions_seen: [[{ versions: ["1.4.2"] }, undefined]],
+  would_roll_back: [
+    [
+      { to: 0, stages: [1], flips: [BACK], cause: { kind: "person" } },
+      "WOULD have rolled back b OFF: asked for",
+    ],
+  ],
+  mode_set: [
+    [
+      { mode: "observe", by: ANA, because: "we watch first" },
+      "@ana gave the flags to people: Belay judges and flips nothing (we watch first)",
+    ],
+    [{ mode: "act", by: ANA }, "@ana lets Belay flip again"],
+  ],
+  lever_pulled: [
+    [
+      { flags: ["b"], why: "the flag system does not answer" },
+      "second lever pulled for b: the flag system does not answer",
+    ],
+  ],
   drift_found: [
     [
       { flag: "b", expected: ON, found: percentSetting(5), direction: "back" },
@@ -197,9 +227,9 @@ describe("an event in words", () => {
     expect(eventInWords(PLAN, event)).toBe(words);
   });
 
-  it("is there for all but the two that only keep the books", () => {
+  it("is there for all but the three that only keep the books", () => {
     const silent = ROWS.filter((row) => eventInWords(PLAN, row.event) === undefined).map((row) => row.kind);
-    expect(silent).toEqual(["flip_verified", "soak_progress"]);
+    expect(silent).toEqual(["flip_verified", "soak_progress", "versions_seen"]);
   });
 
   it.each<[Cause, string]>([
@@ -252,6 +282,9 @@ describe("an event in words", () => {
       approval_expired: true,
       no_go: true,
       alert_storm: true,
+      unattributed: true,
+      flag_replaced: true,
+      would_roll_back: true,
     };
     const words = Object.keys(reasons).map(holdInWords);
     expect(new Set(words).size).toBe(words.length);
@@ -323,7 +356,7 @@ describe("the plan in lines", () => {
       "guard band: at least 0.1 % and at most 2 %, breach 2 of 3 every 10 s, then page within 62 s",
       "forward steps only Mon-Thu 09:00-16:00 Europe/Berlin",
       "after a failed look: gradual; blind: hold, page after 5 min, then rollback",
-      "worst case from visible breach to off: 62 s (failures)",
+      "worst case from visible breach to off: 62 s (failures); of it the flip: 2 s, allowed",
     ]);
   });
 

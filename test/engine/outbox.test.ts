@@ -1,7 +1,8 @@
 /** The outbox on virtual time: no message holds up another for good, urgent ones are never given up too soon, and none comes twice. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { DAY, HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
-import type { OutboxItem, RunView } from "../../src/engine/ports.ts";
+import type { OutboxItem } from "../../src/engine/messages.ts";
+import type { RunView } from "../../src/engine/ports.ts";
 import {
   alertDraft,
   answerDraft,

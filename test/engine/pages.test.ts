@@ -6,8 +6,8 @@ import type { State } from "../../src/core/rollout/state.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { MINUTE } from "../../src/core/time.ts";
 import { Darkness } from "../../src/darkness.ts";
+import type { OutboxDraft } from "../../src/engine/messages.ts";
 import { pagesOf } from "../../src/engine/pages.ts";
-import type { OutboxDraft } from "../../src/engine/ports.ts";
 import { ANA, planOf, stage } from "../support/plans.ts";
 import { keepLog } from "../support/slack-bot.ts";
 

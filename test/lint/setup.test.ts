@@ -1,22 +1,14 @@
 /** The set-up of a fresh clone, run as the real script in small checkouts whose npm and apt-get are stand-ins on PATH. */
-import { execFile } from "node:child_process";
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { installWithApt } from "../../scripts/setup/debian.mjs";
 import { installLine } from "../../scripts/setup/hints.mjs";
 import { findProgram } from "../../scripts/setup/programs.mjs";
+import { findUnleash, UNLEASH_VERSION } from "../../scripts/setup/unleash.mjs";
 import { ROOT } from "./biome-run.ts";
+import { Checkout, LOCK, node, type Ran, script } from "./setup-checkout.ts";
 
 let folder: string;
 
@@ -28,91 +20,6 @@ afterEach(() => {
   vi.unstubAllEnvs();
   rmSync(folder, { recursive: true, force: true });
 });
-
-function script(path: string, text: string): void {
-  writeFileSync(path, `#!/bin/sh\n${text}\n`);
-  chmodSync(path, 0o755);
-}
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function node(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Ran> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [...args], { env, timeout: 30_000 }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr });
-    });
-  });
-}
-
-const LOCK = {
-  lockfileVersion: 3,
-  packages: {
-    "": { name: "belay" },
-    "node_modules/near": { version: "1.0.0", integrity: "sha512-a" },
-    "node_modules/dev": { version: "2.0.0", integrity: "sha512-b", dev: true },
-    "node_modules/other-system": { version: "3.0.0", integrity: "sha512-c", optional: true },
-  },
-};
-
-/** A checkout with the real scripts, a small lock, and an npm that installs what `installed.json` says. */
-class Checkout {
-  readonly root: string;
-  readonly log: string;
-  readonly env: NodeJS.ProcessEnv;
-
-  constructor(root: string) {
-    this.root = root;
-    this.log = join(root, "npm.log");
-    const bin = join(root, "bin");
-    mkdirSync(bin);
-    cpSync(join(ROOT, "scripts"), join(root, "scripts"), { recursive: true });
-    this.lock(LOCK);
-    this.installs({
-      "node_modules/near": LOCK.packages["node_modules/near"],
-      "node_modules/dev": LOCK.packages["node_modules/dev"],
-    });
-    script(
-      join(bin, "npm"),
-      [
-        `echo "$*" >> "${this.log}"`,
-        "echo noise of npm",
-        'test "$1" = ci || exit 0',
-        "test -e fail && exit 1",
-        "rm -rf node_modules && mkdir -p node_modules/.bin node_modules/near node_modules/dev",
-        "echo {} > node_modules/near/package.json && echo {} > node_modules/dev/package.json",
-        "cp installed.json node_modules/.package-lock.json",
-        `test -e nonode || ln -s "${process.execPath}" node_modules/.bin/node`,
-      ].join("\n"),
-    );
-    this.env = { PATH: `${bin}:/usr/bin:/bin` };
-  }
-
-  lock(lock: unknown): void {
-    writeFileSync(join(this.root, "package-lock.json"), JSON.stringify(lock));
-  }
-
-  installs(packages: unknown): void {
-    writeFileSync(join(this.root, "installed.json"), JSON.stringify({ packages }));
-  }
-
-  setup(purpose: string): Promise<Ran> {
-    return node([join(this.root, "scripts", "setup.mjs"), purpose], this.env);
-  }
-
-  /** The npm commands so far, first words only. */
-  npmRuns(): readonly string[] {
-    return existsSync(this.log)
-      ? readFileSync(this.log, "utf8")
-          .trim()
-          .split("\n")
-          .map((line) => line.split(" --")[0] ?? line)
-      : [];
-  }
-}
 
 describe("packages", () => {
   it("are installed on a fresh clone, with nothing on stdout, and only once", async () => {
@@ -212,6 +119,64 @@ describe("packages", () => {
   });
 });
 
+describe("the Unleash server of the tests", () => {
+  it("is installed beside the packages, in its one version, when the tests are set up, and only once", async () => {
+    const checkout = new Checkout(folder);
+    checkout.unleash(UNLEASH_VERSION);
+    expect(findUnleash(folder)).toBeUndefined();
+    expect(await checkout.setup("test")).toMatchObject({ code: 0, stdout: "" });
+    const program = join(folder, ".unleash", "node_modules", "unleash-server", "dist", "server.js");
+    expect(findUnleash(folder)).toBe(program);
+    expect(await checkout.setup("test")).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(checkout.npmRuns()).toEqual(["ci", `install unleash-server@${UNLEASH_VERSION}`]);
+    expect(readFileSync(join(folder, ".unleash", "package.json"), "utf8")).toContain("private");
+  });
+
+  it("is not installed for what does without it", async () => {
+    const checkout = new Checkout(folder);
+    await checkout.setup("check");
+    expect(existsSync(join(folder, ".unleash"))).toBe(false);
+  });
+
+  it.each([
+    [
+      "an install was interrupted",
+      () => rmSync(join(folder, ".unleash", "node_modules", ".package-lock.json")),
+    ],
+    [
+      "another version is there",
+      () =>
+        writeFileSync(
+          join(folder, ".unleash", "node_modules", "unleash-server", "package.json"),
+          JSON.stringify({ version: "7.6.5" }),
+        ),
+    ],
+  ])("is installed anew when %s", async (_what, change) => {
+    const checkout = new Checkout(folder);
+    checkout.unleash(UNLEASH_VERSION);
+    await checkout.setup("test");
+    change();
+    expect(findUnleash(folder)).toBeUndefined();
+    expect((await checkout.setup("test")).code).toBe(0);
+    expect(findUnleash(folder)).toBeDefined();
+  });
+
+  it("fails in one line when npm fails, or installs something else", async () => {
+    const checkout = new Checkout(folder);
+    await checkout.setup("check");
+    checkout.unleash("8.1.0");
+    const wanted = `unleash-server@${UNLEASH_VERSION}`;
+    const lastLine = (ran: Ran): string | undefined => ran.stderr.trim().split("\n").at(-1);
+    expect(lastLine(await checkout.setup("test"))).toBe(
+      `set-up: npm install ended well but ${wanted} is not in .unleash/`,
+    );
+    writeFileSync(join(folder, "fail"), "");
+    const ran = await checkout.setup("test");
+    expect(ran.code).toBe(1);
+    expect(lastLine(ran)).toBe(`set-up: npm install of ${wanted} failed; its own messages are above`);
+  });
+});
+
 describe("the lock", () => {
   const worker = `
     import { appendFileSync } from "node:fs";
@@ -291,6 +256,16 @@ describe("programs", () => {
     const text = installLine(["prometheus", "alertmanager", "chromium"], on);
     expect(text).toMatch(line);
     expect(text).not.toContain("\n");
+  });
+
+  it.each([
+    ["Debian", system("linux", "debian", "apt-get"), /--no-install-recommends postgresql$/],
+    ["macOS", system("darwin", "", "brew"), /^brew install postgresql@\d+$/],
+    ["Fedora", system("linux", "fedora", "dnf"), /^sudo dnf install -y postgresql-server$/],
+    ["Arch", system("linux", "arch", "pacman"), /^sudo pacman -S --needed postgresql$/],
+    ["any other", system("freebsd", ""), /BELAY_POSTGRES/],
+  ])("are named so for PostgreSQL on %s", (_name, on, line) => {
+    expect(installLine(["postgresql"], on)).toMatch(line);
   });
 });
 

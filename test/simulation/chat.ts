@@ -1,12 +1,7 @@
 /** A chat that is away at times, refuses messages, and takes some of those that it refuses. */
 import { sleep } from "../../src/engine/concurrency.ts";
-import {
-  type Chat,
-  type Clock,
-  type MessageRef,
-  type OutboxItem,
-  OutsideFault,
-} from "../../src/engine/ports.ts";
+import type { MessageRef, OutboxItem } from "../../src/engine/messages.ts";
+import { type Chat, type Clock, OutsideFault } from "../../src/engine/ports.ts";
 import { isWithin, type Scenario } from "./scenario.ts";
 import type { Random, Timeline } from "./timeline.ts";
 

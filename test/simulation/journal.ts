@@ -2,17 +2,8 @@
 import type { IncomingAlert } from "../../src/core/alerts/incoming.ts";
 import type { Recorded } from "../../src/core/event.ts";
 import type { AlertJournal } from "../../src/engine/alert-store.ts";
-import type {
-  Commit,
-  CommitResult,
-  EvidenceRow,
-  Intake,
-  Journal,
-  MessageRef,
-  OutboxDraft,
-  OutboxItem,
-  StoredRun,
-} from "../../src/engine/ports.ts";
+import type { Intake, MessageRef, OutboxDraft, OutboxItem } from "../../src/engine/messages.ts";
+import type { Commit, CommitResult, EvidenceRow, Journal, StoredRun } from "../../src/engine/ports.ts";
 
 interface StoredAlert {
   readonly alert: IncomingAlert;
@@ -118,6 +109,14 @@ export function journalOn(
       effect("lastRunOf", () => [...disk.runs.values()].findLast(({ state }) => state.rollout === rollout)),
     events: (run, fromSeq = 1) =>
       effect("events", () => (disk.events.get(run) ?? []).filter((one) => one.seq >= fromSeq)),
+    eventsSince: (wall, most, kinds) =>
+      effect("eventsSince", () =>
+        [...disk.events]
+          .flatMap(([run, events]) => events.map((recorded) => ({ run, recorded })))
+          .filter(({ recorded }) => recorded.wall >= wall && (kinds?.includes(recorded.event.kind) ?? true))
+          .sort((a, b) => a.recorded.wall - b.recorded.wall)
+          .slice(-most),
+      ),
     pending: () =>
       effect("pending", () =>
         [...disk.outbox.values()].filter((one) => !one.done).sort((a, b) => a.id - b.id),

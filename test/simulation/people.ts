@@ -1,6 +1,6 @@
 /** The people around a rollout: they type commands, some twice and some in haste, change flags behind Belay's back, and wait for answers. */
-import type { Recorded } from "../../src/core/event.ts";
-import type { State } from "../../src/core/rollout/state.ts";
+import type { Flip, Recorded } from "../../src/core/event.ts";
+import { pendingAsked, type State } from "../../src/core/rollout/state.ts";
 import type { Accepted } from "../../src/engine/engine.ts";
 import type { Process, World } from "./process.ts";
 import type { Deed } from "./scenario.ts";
@@ -28,13 +28,38 @@ export class People {
       timeline.after(deed.at, () => this.#do(deed, `k${index}`));
   }
 
-  /** A stage has just begun in `events`: somebody may type a rollback within moments. */
+  /** A stage has just begun in `events`: somebody may type a rollback within moments. What people are asked for, some of them do. */
   onEvents(state: State, events: readonly Recorded[]): void {
+    this.#onAsked(state, events);
     const { scenario, timeline, random } = this.#world;
     const isBegin = events.some(({ event }) => event.kind === "stage_started" && event.substage === 0);
     if (!isBegin || timeline.now() >= scenario.calmAt || !random.chance(scenario.hasty)) return;
     const key = `hasty${state.revision}`;
     timeline.after(random.between(2, 400), () => this.#send(key, "rollout rollback", "ben"));
+  }
+
+  #onAsked(state: State, events: readonly Recorded[]): void {
+    const { outside, random, scenario, timeline, trace } = this.#world;
+    const { observe } = scenario;
+    if (observe === undefined) return;
+    const set = ({ flag, to }: Flip): void => {
+      trace.note(`PERSON sets ${flag} as asked`);
+      outside.flags.set(flag, to);
+    };
+    for (const { event } of events) {
+      const isAsk = event.kind === "stage_started" || (event.kind === "mode_set" && event.mode === "observe");
+      if (isAsk && state.mode === "observe")
+        for (const { flip } of pendingAsked(state))
+          if (random.chance(observe.obeys)) timeline.after(random.between(500, 25_000), () => set(flip));
+      if (event.kind !== "would_roll_back") continue;
+      const answer = random.pick(observe.answers);
+      timeline.after(random.between(1_000, 40_000), () => {
+        if (answer === "by_hand") for (const flip of event.flips) set(flip);
+        if (answer === "do_it") this.#send(`do${state.revision}`, "rollout rollback", "ben");
+        if (answer === "false_alarm")
+          this.#send(`no${state.revision}`, 'rollout resume because "false alarm"', "ben");
+      });
+    }
   }
 
   /**

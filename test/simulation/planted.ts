@@ -176,6 +176,24 @@ export const BUGS: readonly Bug[] = [
     find: "const concerned = live.filter(({ plan }) => concerns(plan, alert));",
     replace: "const concerned = isFirst ? [] : live.filter(({ plan }) => concerns(plan, alert) && false);",
   },
+  {
+    name: "a deploy inside a soak goes unnoticed",
+    file: "src/core/rollout/tick.ts",
+    find: "events = onDeploys(plan, state, world, now);",
+    replace: "",
+  },
+  {
+    name: "the soak goes on after a deploy",
+    file: "src/core/rollout/evolve-deploy.ts",
+    find: "soakedMs: 0,",
+    replace: "",
+  },
+  {
+    name: "a restart by a flip of our own counts as somebody else's",
+    file: "src/core/rollout/deploys.ts",
+    find: "return startedWall > settledWall ? startedWall : undefined;",
+    replace: "return settledWall > 0 ? startedWall : undefined;",
+  },
 ];
 
 function option(name: string, otherwise: number): number {

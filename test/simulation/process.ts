@@ -4,15 +4,18 @@ import type { Recorded } from "../../src/core/event.ts";
 import type { State } from "../../src/core/rollout/state.ts";
 import { Alerts } from "../../src/engine/alerts.ts";
 import { type Accepted, Engine } from "../../src/engine/engine.ts";
+import type { Intake } from "../../src/engine/messages.ts";
+import { type ModeKeeper, Modes } from "../../src/engine/modes.ts";
+import { impatient } from "../../src/engine/patience.ts";
 import {
   type Clock,
-  type Intake,
   type Journal,
   type Log,
   OutsideFault,
   type Service,
   type Spool,
 } from "../../src/engine/ports.ts";
+import { plainFlags } from "../support/plain-flags.ts";
 import { Caller, never } from "./calls.ts";
 import type { Channel } from "./chat.ts";
 import { alertJournalOn, type Disk, journalOn } from "./journal.ts";
@@ -52,6 +55,7 @@ export class Process {
   readonly #alerts: Alerts | undefined;
   #isAlive = true;
   #isReady = false;
+  #modes: Modes | undefined;
   #calls = 0;
 
   /** `death`: the call at which it dies; undefined: it lives to the end. */
@@ -79,7 +83,7 @@ export class Process {
 
   /** Starts the engine; one that cannot start takes the process with it. */
   start(): void {
-    this.#engine.start().then(
+    this.#begin().then(
       async () => {
         await this.#alerts?.start();
         this.#isReady = true;
@@ -90,6 +94,15 @@ export class Process {
         this.#die(RESTART_MS);
       },
     );
+  }
+
+  async #begin(): Promise<void> {
+    const { mode } = this.#world.scenario.observe ?? {};
+    if (mode !== undefined) {
+      const journal = impatient(this.#journal(), this.#clock());
+      this.#modes = await Modes.open({ journal, log: this.#log() }, { isNew: mode === "observe" });
+    }
+    await this.#engine.start();
   }
 
   submit(command: Omit<Intake, "at" | "wall">): Promise<Accepted> {
@@ -159,10 +172,20 @@ export class Process {
       }),
       defaultChannel: undefined,
       alertsOf: (plan) => this.#alerts?.forRun(plan),
+      ...(scenario.observe === undefined ? {} : { modes: this.#modeKeeper() }),
       refreshMs: 30_000,
       zone: "UTC",
       onEvents: this.#hooks.onEvents,
     });
+  }
+
+  /** The engine is made before the journal has been asked, and asks nothing of it before. */
+  #modeKeeper(): ModeKeeper {
+    return {
+      current: () => this.#modes?.current() ?? "observe",
+      why: () => this.#modes?.why() ?? "",
+      say: async (mode, by, because) => this.#modes?.say(mode, by, because),
+    };
   }
 
   #createAlerts(): Alerts {
@@ -231,10 +254,10 @@ export class Process {
     const view = outside.production.view(caller);
     const metrics = outside.prometheus.port(caller);
     return {
-      flags: {
+      flags: plainFlags({
         read: (defs) => this.#call(() => store.read(defs)),
         write: (writes) => this.#call(() => store.write(writes)),
-      },
+      }),
       view: { read: (defs) => this.#call(() => view.read(defs)) },
       metrics: {
         query: (query, at) => this.#call(() => metrics.query(query, at)),

@@ -2,6 +2,8 @@
 import type { Guard, Plan, Stage } from "../../src/core/plan.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { type AlertPlay, alertsFrom, listening } from "./alert-play.ts";
+import { type Deploy, deploysFrom, lookingForDeploys } from "./deploy-play.ts";
+import { type ObservePlay, observeFrom } from "./observe-play.ts";
 import { createRandom, type Random } from "./timeline.ts";
 
 export type Lie = "down" | "timeout" | "nan" | "empty" | "stale" | "many" | "html" | "partial" | "limited";
@@ -54,6 +56,10 @@ export interface Scenario {
   readonly deeds: readonly Deed[];
   /** What alerting does; undefined: nobody listens for alerts. */
   readonly alerts?: AlertPlay;
+  /** Deploys and restarts by others; undefined: nobody looks for them. */
+  readonly deploys?: readonly Deploy[];
+  /** Who flips, and what people do who are asked to; undefined: Belay flips. */
+  readonly observe?: ObservePlay;
   /** From here on nothing new goes wrong, so that everything can be expected to end well, ms. */
   readonly calmAt: number;
   readonly endAt: number;
@@ -221,7 +227,10 @@ export function scenarioOf(seed: number): Scenario {
   const planned = planFrom(random);
   const calmAt = 420_000;
   const alerts = alertsFrom(seed, calmAt);
-  const plan = alerts === undefined ? planned : listening(planned, alerts);
+  const heard = alerts === undefined ? planned : listening(planned, alerts);
+  const deploys = deploysFrom(seed, calmAt);
+  const plan = deploys === undefined ? heard : lookingForDeploys(heard);
+  const observe = observeFrom(seed, calmAt);
   const culprit = random.chance(0.6)
     ? {
         culprit: {
@@ -267,8 +276,10 @@ export function scenarioOf(seed: number): Scenario {
           downMs: random.int(200, 40_000),
         }))
       : [],
-    deeds: deedsFrom(random, plan, calmAt),
+    deeds: [...deedsFrom(random, plan, calmAt), ...(observe?.deeds ?? [])].sort((a, b) => a.at - b.at),
     ...(alerts === undefined ? {} : { alerts }),
+    ...(deploys === undefined ? {} : { deploys }),
+    ...(observe === undefined ? {} : { observe }),
     calmAt,
     endAt: 840_000,
   };

@@ -10,14 +10,8 @@ import { openSqliteJournal, type SqliteJournal } from "../../src/adapters/journa
 import type { Recorded, RolloutEvent } from "../../src/core/event.ts";
 import type { State } from "../../src/core/rollout/state.ts";
 import { Engine } from "../../src/engine/engine.ts";
-import {
-  type Chat,
-  type Clock,
-  type CommandAnswer,
-  type Intake,
-  type Log,
-  OutsideFault,
-} from "../../src/engine/ports.ts";
+import type { CommandAnswer, Intake } from "../../src/engine/messages.ts";
+import { type Chat, type Clock, type Log, OutsideFault } from "../../src/engine/ports.ts";
 import { type Call, countedJournal } from "./port-world.ts";
 import { flagsIn } from "./short-world.ts";
 import { SMALL_PLAN, SmallWorld } from "./slack-engine.ts";

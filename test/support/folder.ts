@@ -3,8 +3,9 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, expect } from "vitest";
-import { type Loaded, type LoadOptions, loadFolder } from "../../src/adapters/files/folder.ts";
+import type { Loaded, LoadOptions } from "../../src/adapters/files/folder.ts";
 import { formatProblem } from "../../src/adapters/files/problem.ts";
+import { loadFolder } from "../../src/house.ts";
 
 /** A good flags file. */
 export const FLAGS = `service: ingestion
@@ -49,12 +50,15 @@ export async function folder(files: Files): Promise<string> {
   return dir;
 }
 
-export async function load(files: Files, options?: LoadOptions): Promise<Loaded> {
+export async function load(files: Files, options?: Omit<LoadOptions, "provider">): Promise<Loaded> {
   return loadFolder(await folder(files), options);
 }
 
 /** What `belay check` would print. */
-export async function lines(files: Files, options?: LoadOptions): Promise<readonly string[]> {
+export async function lines(
+  files: Files,
+  options?: Omit<LoadOptions, "provider">,
+): Promise<readonly string[]> {
   return (await load(files, options)).problems.map(formatProblem);
 }
 

@@ -5,7 +5,8 @@ import type { Probe, WatchPlan, WatchTarget } from "../../src/core/watch/plan.ts
 import type { ProbeEvent } from "../../src/core/watch/probe.ts";
 import { Health } from "../../src/engine/health.ts";
 import { HealthCommands } from "../../src/engine/health-commands.ts";
-import { type OutboxDraft, OutsideFault } from "../../src/engine/ports.ts";
+import type { OutboxDraft } from "../../src/engine/messages.ts";
+import { OutsideFault } from "../../src/engine/ports.ts";
 import type { CheckResult, Prober, Restarter, SubjectJournal } from "../../src/engine/watch-ports.ts";
 import { createRandom, createTimeline } from "../simulation/timeline.ts";
 import { createLives } from "./mortal-clock.ts";

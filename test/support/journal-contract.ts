@@ -13,7 +13,8 @@ import { evolve } from "../../src/core/rollout/evolve.ts";
 import type { State } from "../../src/core/rollout/state.ts";
 import { evolveJob, type JobEvent } from "../../src/core/watch/job.ts";
 import { newProbe, type ProbeEvent } from "../../src/core/watch/probe.ts";
-import type { Commit, Intake, Journal, OutboxDraft } from "../../src/engine/ports.ts";
+import type { Intake, OutboxDraft } from "../../src/engine/messages.ts";
+import type { Commit, Journal } from "../../src/engine/ports.ts";
 import type { SubjectCommit, SubjectJournal, SubjectKind, Subjects } from "../../src/engine/watch-ports.ts";
 
 /** A journal while it is open. */

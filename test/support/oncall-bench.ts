@@ -3,8 +3,9 @@
 import type { Actor } from "../../src/core/event.ts";
 import type { PageRequest, PagerEvent } from "../../src/core/oncall/page.ts";
 import { sleep } from "../../src/engine/concurrency.ts";
+import type { OutboxDraft } from "../../src/engine/messages.ts";
 import { OnCall } from "../../src/engine/oncall.ts";
-import { type Clock, type OutboxDraft, OutsideFault } from "../../src/engine/ports.ts";
+import { type Clock, OutsideFault } from "../../src/engine/ports.ts";
 import type { Pager, PagerIncident } from "../../src/engine/watch-ports.ts";
 import { createRandom, createTimeline } from "../simulation/timeline.ts";
 import { createLives } from "./mortal-clock.ts";

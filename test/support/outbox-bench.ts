@@ -1,18 +1,8 @@
 /** The real outbox on virtual time, with a journal in memory that can go away and a chat that fails as it is told. */
 import { sleep } from "../../src/engine/concurrency.ts";
+import type { Lane, MessageRef, Notice, OutboxDraft, OutboxItem } from "../../src/engine/messages.ts";
 import { Outbox } from "../../src/engine/outbox.ts";
-import {
-  type Chat,
-  type Clock,
-  type Journal,
-  type Lane,
-  type MessageRef,
-  type Notice,
-  type OutboxDraft,
-  type OutboxItem,
-  OutsideFault,
-  type RunView,
-} from "../../src/engine/ports.ts";
+import { type Chat, type Clock, type Journal, OutsideFault, type RunView } from "../../src/engine/ports.ts";
 import { createDisk, journalOn } from "../simulation/journal.ts";
 import { createRandom, createTimeline } from "../simulation/timeline.ts";
 import { type KeptLog, keepLog } from "./slack-bot.ts";

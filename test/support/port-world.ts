@@ -4,7 +4,8 @@ import type { FlagDef } from "../../src/core/plan.ts";
 import { alertOf } from "../../src/core/report/alert.ts";
 import { cardOf } from "../../src/core/report/card.ts";
 import type { Setting } from "../../src/core/setting.ts";
-import type { Chat, FlagStore, Journal, Metrics, OutboxItem, RunView } from "../../src/engine/ports.ts";
+import type { OutboxItem } from "../../src/engine/messages.ts";
+import type { Chat, Flags, Journal, Metrics, RunView } from "../../src/engine/ports.ts";
 import type { Timeline } from "../simulation/timeline.ts";
 import { flagsIn } from "./short-world.ts";
 
@@ -28,6 +29,8 @@ export function countedJournal(journal: Journal, call: Call): Journal {
     run: (id) => call("journal.run", () => journal.run(id)),
     lastRunOf: (rollout) => call("journal.lastRunOf", () => journal.lastRunOf(rollout)),
     events: (run, from) => call("journal.events", () => journal.events(run, from)),
+    eventsSince: (wall, most, kinds) =>
+      call("journal.eventsSince", () => journal.eventsSince(wall, most, kinds)),
     pending: () => call("journal.pending", () => journal.pending()),
     attempted: (id) => call("journal.attempted", () => journal.attempted(id)),
     delivered: (item, ref) => call("journal.delivered", () => journal.delivered(item, ref)),
@@ -48,8 +51,12 @@ export interface Written {
 }
 
 /** Every call of the store goes through `call`; what it wrote is noted. */
-export function countedFlags(store: FlagStore, call: Call, written: Written[], now: () => number): FlagStore {
+export function countedFlags(store: Flags, call: Call, written: Written[], now: () => number): Flags {
   return {
+    can: store.can,
+    history: (flags, since) => call("flags.history", () => store.history(flags, since)),
+    rehearse: (flag) => call("flags.rehearse", () => store.rehearse(flag)),
+    reach: () => call("flags.reach", () => store.reach()),
     read: (flags) => call("flags.read", () => store.read(flags)),
     write: (writes) =>
       call("flags.write", async () => {

@@ -2,7 +2,8 @@
 import { manifestOf } from "../../src/adapters/slack/manifest.ts";
 import type { SlackOptions, Taken } from "../../src/adapters/slack/options.ts";
 import { createSlack, type Slack } from "../../src/adapters/slack/slack.ts";
-import type { Intake, Log, OutboxItem } from "../../src/engine/ports.ts";
+import type { Intake, OutboxItem } from "../../src/engine/messages.ts";
+import type { Log } from "../../src/engine/ports.ts";
 import { type FakeSlack, type FakeSlackOptions, startFakeSlack } from "../fakes/slack/server.ts";
 import { itemOf } from "./slack-run.ts";
 

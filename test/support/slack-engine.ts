@@ -1,4 +1,5 @@
 /** The real engine behind the Slack adapter, on real time: a journal in memory, a flag store that obeys, and one guard whose figure the test turns. */
+
 import { createClock } from "../../src/adapters/clock.ts";
 import { createIds } from "../../src/adapters/ids.ts";
 import type { Plan } from "../../src/core/plan.ts";
@@ -6,6 +7,7 @@ import { OFF, ON, type Setting } from "../../src/core/setting.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import type { Chat, Log, Service } from "../../src/engine/ports.ts";
 import { type Disk, journalOn } from "../simulation/journal.ts";
+import { plainFlags } from "./plain-flags.ts";
 
 const POLL_MS = 100;
 const WINDOW_MS = 200;
@@ -77,7 +79,7 @@ export class SmallWorld {
 
   readonly service: Service = {
     readEveryMs: 500,
-    flags: {
+    flags: plainFlags({
       read: async (flags) =>
         Object.fromEntries(
           flags.flatMap(({ name }) => {
@@ -96,7 +98,7 @@ export class SmallWorld {
             return [flag.name, "written" as const];
           }),
         ),
-    },
+    }),
     metrics: {
       query: async (query, atWall) => ({ kind: "body", body: this.#answer(query, atWall) }),
       queryRange: async (query, fromWall, toWall, stepMs) => ({
@@ -117,7 +119,7 @@ export class SmallWorld {
 }
 
 /** An engine on a disk that may outlive it. */
-export function engineOn(disk: Disk, world: SmallWorld, chat: Chat, log: Log): Engine {
+export function engineOn(disk: Disk, world: Pick<SmallWorld, "service">, chat: Chat, log: Log): Engine {
   return new Engine({
     clock: createClock({ notBefore: 1 }),
     ids: createIds(),

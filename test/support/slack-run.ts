@@ -1,6 +1,5 @@
 /** A rollout's story told event by event, and the run as a message would be rendered from it at any point. */
 import { fileURLToPath } from "node:url";
-import { loadFolder } from "../../src/adapters/files/folder.ts";
 import type { Actor, Flip, Recorded, RolloutEvent } from "../../src/core/event.ts";
 import { flagsOfStage, type Plan } from "../../src/core/plan.ts";
 import type { CardMeasured } from "../../src/core/report/card.ts";
@@ -10,7 +9,9 @@ import { EMPTY_WORLD, type World } from "../../src/core/rollout/world.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 import { unjudged } from "../../src/core/verdict.ts";
-import type { OutboxItem, RunView } from "../../src/engine/ports.ts";
+import type { OutboxItem } from "../../src/engine/messages.ts";
+import type { RunView } from "../../src/engine/ports.ts";
+import { loadFolder } from "../../src/house.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 

@@ -1,7 +1,8 @@
 /** The memory of subjects (incidents, probes, jobs) in memory: the promises of the real one, what it owes to be read, and its bad days. */
 import type { IncomingAlert } from "../../src/core/alerts/incoming.ts";
 import type { RecordedOf } from "../../src/core/event.ts";
-import { type OutboxDraft, OutsideFault } from "../../src/engine/ports.ts";
+import type { OutboxDraft } from "../../src/engine/messages.ts";
+import { OutsideFault } from "../../src/engine/ports.ts";
 import type {
   SubjectCommit,
   SubjectJournal,

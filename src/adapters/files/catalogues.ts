@@ -2,6 +2,7 @@
 import { type Catalogue, catalogueFrom } from "../../core/files/catalogue.ts";
 import { flagsFileSchema } from "../../core/files/flags-file.ts";
 import type { Overlay } from "../../core/files/overlay-file.ts";
+import type { CheckProvider } from "../../core/files/provider.ts";
 import type { SourceFile } from "./disk.ts";
 import { withOverlay } from "./overlay.ts";
 import { ofWholeFile, type Problem } from "./problem.ts";
@@ -13,15 +14,15 @@ export interface FlagsEntry {
   readonly sound: boolean;
 }
 
-/** An entry for each file, by the stem of its name. `intervalMs`: polls of guards that name none. */
+/** An entry for each file, by the stem of its name. `provider` checks the entries of providers, `intervalMs`: polls (ms) of guards that name none. */
 export function cataloguesFrom(
   sources: readonly SourceFile[],
   overlay: Overlay,
-  intervalMs: number | undefined,
+  options: { readonly provider: CheckProvider; readonly intervalMs: number | undefined },
   problems: Problem[],
 ): ReadonlyMap<string, FlagsEntry> {
   const entries = new Map<string, FlagsEntry>();
-  const everyMs = overlay.interval ?? intervalMs;
+  const everyMs = overlay.interval ?? options.intervalMs;
   for (const source of sources) {
     const twin = sources.find((other) => other.stem === source.stem && other.file !== source.file);
     if (twin !== undefined)
@@ -37,6 +38,7 @@ export function cataloguesFrom(
     const overlaid = withOverlay(file.data, overlay);
     const { catalogue, mistakes } = catalogueFrom(source.stem, overlaid.file, {
       inspect: overlaid.inspect,
+      provider: options.provider,
       ...(everyMs === undefined ? {} : { intervalMs: everyMs }),
     });
     problems.push(...mistakes.map((one) => placed(one, source, file.yaml)));

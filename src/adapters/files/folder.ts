@@ -5,6 +5,7 @@ import type { Catalogue } from "../../core/files/catalogue.ts";
 import { compile } from "../../core/files/compile.ts";
 import { type Mistake, mistake } from "../../core/files/mistake.ts";
 import { type Overlay, overlaySchema } from "../../core/files/overlay-file.ts";
+import type { CheckProvider } from "../../core/files/provider.ts";
 import { type ScheduleFile, scheduleSchema } from "../../core/files/schedule-file.ts";
 import type { Pace } from "../../core/files/stages.ts";
 import type { Plan } from "../../core/plan.ts";
@@ -13,12 +14,15 @@ import { cataloguesFrom, type FlagsEntry } from "./catalogues.ts";
 import { isFileInside, namesIn, readFiles, readText } from "./disk.ts";
 import { doubled } from "./doubled.ts";
 import { inOrder, ofWholeFile, type Problem } from "./problem.ts";
+import { inspect } from "./promql.ts";
 import { isError, parsed, placed, type Shaped, shaped } from "./shaped.ts";
 import { isWatch, watchesFrom } from "./watches.ts";
 
 const YAML = [".yaml", ".yml"];
 
 export interface LoadOptions {
+  /** Checks the entries of providers. */
+  readonly provider: CheckProvider;
   /**
    * A file whose provider, view, Prometheus, Alertmanager, polls and windows replace those of every flags file, and whose addresses replace
    * those of the watches it names; the other watches are left out. With a mistake in it, nothing is loaded.
@@ -44,16 +48,23 @@ export interface Loaded {
 const NOTHING: Omit<Loaded, "problems"> = { plans: new Map(), watches: new Map(), catalogues: new Map() };
 
 /** Reads DIR/flags, DIR/schedules and the names in DIR/runbooks. Never rejects for what is in them; a bad file leaves the others loaded. */
-export async function loadFolder(dir: string, options: LoadOptions = {}): Promise<Loaded> {
+export async function readHouse(dir: string, options: LoadOptions): Promise<Loaded> {
   const problems: Problem[] = [];
   const overlay =
-    options.overlay === undefined ? undefined : await readOverlay(dir, options.overlay, problems);
+    options.overlay === undefined
+      ? undefined
+      : await readOverlay(dir, options.overlay, options.provider, problems);
   if (!(await exists(dir)))
     return { ...NOTHING, problems: [ofWholeFile(".", "there is no such folder"), ...problems] };
   const flagsFiles = await readFiles(dir, "flags", YAML);
   const scheduleFiles = await readFiles(dir, "schedules", YAML);
   problems.push(...flagsFiles.problems, ...scheduleFiles.problems);
-  const entries = cataloguesFrom(flagsFiles.files, overlay?.data ?? {}, options.intervalMs, problems);
+  const entries = cataloguesFrom(
+    flagsFiles.files,
+    overlay?.data ?? {},
+    { provider: options.provider, intervalMs: options.intervalMs },
+    problems,
+  );
   const runbooks = await runbooksIn(dir);
   const files = scheduleFiles.files.flatMap((source) => parsed(source, problems) ?? []);
   const rollouts = files.filter((file) => !isWatch(file));
@@ -78,6 +89,7 @@ async function exists(dir: string): Promise<boolean> {
 async function readOverlay(
   dir: string,
   path: string,
+  check: CheckProvider,
   problems: Problem[],
 ): Promise<Shaped<Overlay> | undefined> {
   const below = relative(await realpath(dir).catch(() => dir), await realpath(path).catch(() => path));
@@ -88,7 +100,13 @@ async function readOverlay(
     return undefined;
   }
   const yaml = parsed({ file, stem: file, text }, problems);
-  return yaml === undefined ? undefined : shaped(yaml, overlaySchema, problems);
+  const overlay = yaml === undefined ? undefined : shaped(yaml, overlaySchema, problems);
+  if (overlay?.data.provider === undefined) return overlay;
+  const checked = check(overlay.data.provider);
+  if (checked.kind === "sound") return overlay;
+  for (const one of checked.mistakes)
+    problems.push(placed({ ...one, path: ["provider", ...one.path] }, overlay.source, overlay.yaml));
+  return undefined;
 }
 
 /** The runbooks by name, with and without their ending. */
@@ -116,6 +134,10 @@ function plansFrom(files: readonly Shaped<unknown>[], context: ScheduleContext):
       return plan === undefined ? [] : [[plan.rollout, plan]];
     }),
   );
+}
+
+function queryMistakes(path: Mistake["path"], query: string): readonly Mistake[] {
+  return inspect(query).faults.map(({ message, offset }) => ({ path, message, offset, level: "error" }));
 }
 
 /** The plan of a schedule; undefined, with problems, when the schedule or its flags file has an error. */
@@ -147,6 +169,8 @@ function planFrom(
       ),
     );
   }
+  if (data.progress !== undefined)
+    mistakes.push(...queryMistakes(["progress", "query"], data.progress.query));
   const compiled = entry?.catalogue === undefined ? undefined : compile(data, entry.catalogue, context.pace);
   mistakes.push(...(compiled?.mistakes ?? []));
   context.problems.push(...mistakes.map((one) => placed(one, source, yaml)));

@@ -49,6 +49,11 @@ export async function readFound(asked: string): Promise<Found> {
   }
 }
 
+/** When a file was last written, in whole Unix ms; what `mtimeMs` of a replacement set is found again exactly. */
+export function writtenMsOf({ mtimeNs }: Found): number {
+  return Number((mtimeNs + 500_000n) / 1_000_000n);
+}
+
 /** Identifies one version of a file without reading it: empty when there is none. `settledMs` is how long ago it was last written. */
 export async function stampOf(path: string): Promise<{ readonly stamp: string; readonly settledMs: number }> {
   try {
@@ -67,6 +72,8 @@ export interface Replacement {
   readonly expected: Buffer | undefined;
   /** Mode and owner that the new file gets; a private file of our own when undefined. */
   readonly owner?: Owner | undefined;
+  /** The time that the new file bears, Unix ms; the time of writing when undefined. */
+  readonly mtimeMs?: number | undefined;
   /** Nothing is renamed once this is aborted. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -102,6 +109,7 @@ async function writeTemporary(temporary: string, wanted: Replacement): Promise<v
       if (mine.uid !== uid || mine.gid !== gid) await handle.chown(uid, gid);
       await handle.chmod(mode);
     }
+    if (wanted.mtimeMs !== undefined) await handle.utimes(new Date(), new Date(wanted.mtimeMs));
     await handle.sync();
   } finally {
     await handle.close();

@@ -1,9 +1,17 @@
 /** The flag store that is an environment file: one write and one restart for all flags of an operation. */
+import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { FlagDef } from "../../core/plan.ts";
 import type { Reading } from "../../core/rollout/desired.ts";
 import { fromWire } from "../../core/setting.ts";
-import { createTurns, type FlagStore, type Target } from "../../engine/ports.ts";
+import {
+  createTurns,
+  type FlagAbilities,
+  type FlagRehearsal,
+  type Flags,
+  messageOfFault,
+  type Target,
+} from "../../engine/ports.ts";
 import { within } from "./deadline.ts";
 import { type Found, readFound } from "./disk.ts";
 import { createMemoStore, type Memo } from "./env-memo.ts";
@@ -14,6 +22,7 @@ import {
   lateFault,
   refuseImpossible,
   versionOf,
+  writeAhead,
   writeAndRestart,
 } from "./env-operation.ts";
 import { variablesOf } from "./env-text.ts";
@@ -31,15 +40,44 @@ export interface EnvFileStoreOptions {
   readonly timeoutMs?: number;
 }
 
+const ENV_CAN: FlagAbilities = {
+  percent: false,
+  values: true,
+  creates: true,
+  together: true,
+  compareAndSet: true,
+  keepsIntent: true,
+  history: false,
+  restarts: true,
+};
+
+/** Reads the file and asks for the unit; it never writes, because a write restarts the service. */
+async function rehearseEnv(env: EnvFile, flag: FlagDef): Promise<FlagRehearsal> {
+  const problems: string[] = [];
+  const began = performance.now();
+  try {
+    const found = await readFound(env.path);
+    if (found.bytes === undefined) problems.push(`${env.path} does not exist`);
+    else if (!variablesOf(found.bytes).has(flag.key)) problems.push(`${flag.key} is not in ${env.path}`);
+    await access(found.path, constants.W_OK);
+    await access(dirname(found.path), constants.W_OK);
+    if (!(await env.target.status()).running) problems.push(`what reads ${env.path} does not run`);
+  } catch (error) {
+    problems.push(`${env.path}: ${messageOfFault(error)}`);
+  }
+  return { readMs: performance.now() - began, writeMs: undefined, problems, warnings: [] };
+}
+
 /**
  * Writes are taken one after the other; each may need two restarts of `restartWithinMs`. A write without `ifVersion` goes back: its values hold even
  * when the target does not come up, and a failing operation before it hurries. Percentages are refused. A key that the file does not name is absent.
  */
-export function createEnvFileStore(options: EnvFileStoreOptions): FlagStore {
+export function createEnvFileStore(options: EnvFileStoreOptions): Flags {
   const { path, target, restartWithinMs, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const memos = createMemoStore(options.stateDir ?? dirname(path), path);
   const turns = createTurns();
   let backwardWaiting = 0;
+  let underWay = 0;
   const env: EnvFile = {
     path,
     target,
@@ -57,14 +95,30 @@ export function createEnvFileStore(options: EnvFileStoreOptions): FlagStore {
   }
 
   return {
+    can: ENV_CAN,
+    async history() {
+      return [];
+    },
+    rehearse: (flag) => rehearseEnv(env, flag),
+    async reach() {
+      return [];
+    },
     read: (flags) => within(timeoutMs, lateFault(env, "reading"), () => readAll(flags)),
     async write(writes) {
       refuseImpossible(path, writes);
       const waits = writes.some((write) => write.ifVersion === undefined) ? 1 : 0;
       backwardWaiting += waits;
-      return turns(() => {
+      const backward = writes.filter((write) => write.ifVersion === undefined);
+      const ahead = underWay > 0 && backward.length > 0 ? writeAhead(env, backward) : undefined;
+      return turns(async () => {
+        await ahead;
         backwardWaiting -= waits;
-        return writeAndRestart(env, writes);
+        underWay++;
+        try {
+          return await writeAndRestart(env, writes);
+        } finally {
+          underWay--;
+        }
       });
     },
   };

@@ -1,6 +1,6 @@
 /** What the environment file itself cannot say, kept beside it: who wrote which flag, what the running process was started with, and the last working file. */
 import { createHash } from "node:crypto";
-import { basename, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { type Found, type Owner, readFound, replaceFile } from "./disk.ts";
 
@@ -32,10 +32,15 @@ export interface MemoStore {
   keepFailed(bytes: Buffer, owner: Owner | undefined): Promise<void>;
 }
 
-/** Keeps `.NAME.belay.json`, `NAME.last-working` and `NAME.failed` in `folder`, NAME being the name of the environment file. */
+/**
+ * Keeps `.NAME.belay.json`, `NAME.last-working` and `NAME.failed` in `folder`, NAME being the name of the environment file; in another folder than the
+ * file's own with a mark of its path, because files of several hosts are called the same.
+ */
 export function createMemoStore(folder: string, file: string): MemoStore {
-  const memoPath = join(folder, `.${basename(file)}.belay.json`);
-  const workingPath = join(folder, `${basename(file)}.last-working`);
+  const isOwnFolder = resolve(folder) === resolve(dirname(file));
+  const name = isOwnFolder ? basename(file) : `${basename(file)}.${markOf(file)}`;
+  const memoPath = join(folder, `.${name}.belay.json`);
+  const workingPath = join(folder, `${name}.last-working`);
 
   async function replaceAlways(path: string, bytes: Buffer, owner: Owner | undefined): Promise<void> {
     for (;;) {
@@ -63,6 +68,10 @@ export function createMemoStore(folder: string, file: string): MemoStore {
     write: (memo) => replaceAlways(memoPath, Buffer.from(`${JSON.stringify(memo)}\n`), undefined),
     lastWorking: () => readQuietly(workingPath),
     keepWorking: (bytes, owner) => replaceAlways(workingPath, bytes, owner),
-    keepFailed: (bytes, owner) => replaceAlways(join(folder, `${basename(file)}.failed`), bytes, owner),
+    keepFailed: (bytes, owner) => replaceAlways(join(folder, `${name}.failed`), bytes, owner),
   };
+}
+
+function markOf(file: string): string {
+  return digestOf(Buffer.from(resolve(file))).slice(0, 8);
 }

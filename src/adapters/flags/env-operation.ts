@@ -58,6 +58,24 @@ export async function writeAndRestart(env: EnvFile, writes: readonly FlagWrite[]
   return prepared.results;
 }
 
+/**
+ * Puts the values of a way back into the file while the restart of an operation before it is still under way: what starts at its end then starts with
+ * them, and one restart, with its drain, does for both. Only a help: the way back itself follows and tells what is wrong.
+ */
+export async function writeAhead(env: EnvFile, writes: readonly FlagWrite[]): Promise<void> {
+  await quietly(() =>
+    within(env.timeoutMs, lateFault(env, "writing"), async (signal) => {
+      for (let tries = 0; tries < MOST_TRIES; tries++) {
+        const found = await readFound(env.path);
+        if (found.bytes === undefined) return;
+        const next = changed(env.path, found.bytes, literalsOf(writes));
+        const wanted = { bytes: next, expected: found.bytes, owner: found.owner, signal };
+        if (next.equals(found.bytes) || (await replaceEvenWhenFull(found.path, wanted))) return;
+      }
+    }),
+  );
+}
+
 export function lateFault(env: Pick<EnvFile, "path" | "timeoutMs">, doing: string): () => OutsideFault {
   return () =>
     new OutsideFault(`${doing} ${env.path} took longer than ${env.timeoutMs} ms`, { recoverable: true });

@@ -5,19 +5,31 @@ import type { Reading } from "../../core/rollout/desired.ts";
 import { OFF } from "../../core/setting.ts";
 import {
   createTurns,
-  type FlagStore,
+  type FlagAbilities,
+  type FlagRehearsal,
+  type Flags,
   type FlagWrite,
+  messageOfFault,
   OutsideFault,
   type WriteResult,
 } from "../../engine/ports.ts";
 import { within } from "./deadline.ts";
-import { type Found, readFound, replaceEvenWhenFull, replaceFile, stampOf, sweepLeftOvers } from "./disk.ts";
+import {
+  type Found,
+  readFound,
+  replaceEvenWhenFull,
+  replaceFile,
+  stampOf,
+  sweepLeftOvers,
+  writtenMsOf,
+} from "./disk.ts";
 import {
   EMPTY,
   type Entry,
   entryOf,
   type FlagsJson,
   intentOf,
+  markedBy,
   parseFlagsJson,
   printFlagsJson,
   settingOf,
@@ -45,7 +57,7 @@ export interface FlagsNow {
   readonly stale: boolean;
 }
 
-export interface FileStore extends FlagStore {
+export interface FileStore extends Flags {
   /**
    * What the file says now, for those who serve it; cheap while the file does not change. A broken file yields what it said before; rejects with
    * an `OutsideFault` when that is unknown.
@@ -58,6 +70,50 @@ export interface FileStore extends FlagStore {
 type Loaded =
   | { readonly kind: "sound"; readonly file: FlagsJson; readonly found: Found }
   | { readonly kind: "broken"; readonly fault: OutsideFault; readonly found: Found };
+
+const FILE_CAN: FlagAbilities = {
+  percent: true,
+  values: true,
+  creates: true,
+  together: true,
+  compareAndSet: true,
+  keepsIntent: true,
+  history: false,
+  restarts: false,
+};
+
+/** Reads the file, and puts the very same bytes in its place. */
+async function rehearseFile(
+  flag: FlagDef,
+  load: () => Promise<Loaded>,
+  timeoutMs: number,
+): Promise<FlagRehearsal> {
+  const problems: string[] = [];
+  const began = performance.now();
+  let readMs = 0;
+  try {
+    const { kind, found, ...loaded } = await load();
+    readMs = performance.now() - began;
+    if (kind === "broken" && "fault" in loaded) problems.push(loaded.fault.message);
+    const { bytes, owner, path } = found;
+    // The file keeps its time, else it would look as if somebody had saved it.
+    const mtimeMs = writtenMsOf(found);
+    if (bytes === undefined) problems.push(`${path} does not exist`);
+    else {
+      const late = () =>
+        new OutsideFault(`${path} could not be written within ${timeoutMs} ms`, { recoverable: true });
+      await within(timeoutMs, late, (signal) =>
+        replaceFile(path, { bytes, expected: bytes, owner, mtimeMs, signal }),
+      );
+    }
+    const isThere = "file" in loaded && loaded.file.entries.has(flag.key);
+    if (kind === "sound" && !isThere) problems.push(`${flag.key} is not in ${path}`);
+  } catch (error) {
+    problems.push(messageOfFault(error));
+  }
+  const ms = performance.now() - began;
+  return { readMs, writeMs: problems.length === 0 ? ms - readMs : undefined, problems, warnings: [] };
+}
 
 /** Opens the store; the file itself is opened by each call. A missing file holds no flags, and the first write creates it (mode 0600). */
 export function createFileStore(options: FileStoreOptions): FileStore {
@@ -105,7 +161,8 @@ export function createFileStore(options: FileStoreOptions): FileStore {
       const loaded = await load();
       if (loaded.kind === "broken" && writes.every((write) => write.ifVersion !== undefined))
         throw loaded.fault;
-      const before = loaded.kind === "sound" ? loaded.file : (lastGood ?? EMPTY);
+      const before =
+        loaded.kind === "sound" ? loaded.file : markedBy(lastGood ?? EMPTY, writtenMsOf(loaded.found));
       const { file, results } = applied(before, writes, loaded.kind === "broken");
       if (file === before) return results;
       if (loaded.kind === "broken") await setAside(loaded.found.path);
@@ -119,6 +176,14 @@ export function createFileStore(options: FileStoreOptions): FileStore {
   }
 
   return {
+    can: FILE_CAN,
+    async history() {
+      return [];
+    },
+    rehearse: (flag) => rehearseFile(flag, () => limited("reading", load), timeoutMs),
+    async reach() {
+      return [];
+    },
     async read(flags) {
       const loaded = await limited("reading", load);
       if (loaded.kind === "broken") throw loaded.fault;
@@ -158,7 +223,7 @@ async function loadPatiently(path: string): Promise<Loaded> {
     const found = await readFound(path);
     if (found.bytes === undefined) return { kind: "sound", file: EMPTY, found };
     const file = parseFlagsJson(found.bytes.toString("utf8"));
-    if (!("kind" in file)) return { kind: "sound", file, found };
+    if (!("kind" in file)) return { kind: "sound", file: markedBy(file, writtenMsOf(found)), found };
     const ageMs = Date.now() - Number(found.mtimeNs / 1_000_000n);
     if (ageMs > SAVING_MS || ageMs < 0 || Date.now() - started > SAVING_MS) {
       const place = file.line === undefined ? "" : `:${file.line}:${file.column}`;
@@ -184,7 +249,7 @@ function applied(
   for (const { flag, setting, intent, ifVersion } of writes) {
     const entry = before.entries.get(flag.key);
     const holds =
-      ifVersion === undefined || (!broken && entry !== undefined && versionOf(entry) === ifVersion);
+      ifVersion === undefined || (!broken && entry !== undefined && versionOf(before, entry) === ifVersion);
     results[flag.name] = holds ? "written" : "conflict";
     if (!holds) continue;
     entries.set(flag.key, entryOf(flag, setting, intent, entry));
@@ -199,10 +264,12 @@ async function replace(
   writes: readonly FlagWrite[],
   signal?: AbortSignal,
 ): Promise<boolean> {
+  const written = Date.now();
   const wanted = {
-    bytes: Buffer.from(printFlagsJson(file)),
+    bytes: Buffer.from(printFlagsJson({ ...file, written })),
     expected: found.bytes,
     owner: found.owner,
+    mtimeMs: written,
     signal,
   };
   const backward = writes.some((write) => write.ifVersion === undefined);
@@ -227,7 +294,7 @@ function readingsOf(
     const entry = file.entries.get(flag.key);
     if (entry === undefined) continue;
     const intent = intentOf(entry);
-    const reading = { setting: settingOf(flag, entry), version: versionOf(entry), effective: true };
+    const reading = { setting: settingOf(flag, entry), version: versionOf(file, entry), effective: true };
     readings[flag.name] = intent === undefined ? reading : { ...reading, intent };
   }
   return readings;

@@ -25,6 +25,8 @@ const entrySchema = z.looseObject({
 
 const fileSchema = z.looseObject({
   version: z.number().int().nonnegative().optional(),
+  written: z.number().optional().catch(undefined),
+  edited: z.string().optional().catch(undefined),
   flags: z.record(z.string(), z.unknown()),
 });
 
@@ -52,11 +54,15 @@ export interface FlagsJson {
   /** Raised by one with each write. */
   readonly version: number;
   readonly entries: ReadonlyMap<string, Entry>;
-  /** Top-level fields beside `version` and `flags`. */
+  /** Unix ms of Belay's last write, which is also the time that the file then bears: another time shows that somebody else saved it since. */
+  readonly written?: number | undefined;
+  /** A mark of the last time that somebody else saved the file; empty when nobody did. */
+  readonly edited: string;
+  /** Other top-level fields. */
   readonly others: Readonly<Record<string, unknown>>;
 }
 
-export const EMPTY: FlagsJson = { version: 0, entries: new Map(), others: {} };
+export const EMPTY: FlagsJson = { version: 0, entries: new Map(), edited: "", others: {} };
 
 /** Why a text is no flags.json. `line` and `column` count from 1, where the place is known. */
 export interface Broken {
@@ -82,9 +88,9 @@ export function parseFlagsJson(text: string): FlagsJson | Broken {
       column: 1,
     };
   }
-  const { version = 0, flags, ...others } = parsed.data;
+  const { version = 0, written, edited = "", flags, ...others } = parsed.data;
   const entries = new Map(Object.entries(flags).map(([key, raw]) => [key, entryFrom(raw)] as const));
-  return { version, entries, others };
+  return { version, entries, written, edited, others };
 }
 
 function entryFrom(raw: unknown): Entry {
@@ -137,9 +143,21 @@ export function digestOf(entry: Entry): string {
   return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
 }
 
-/** Changes with every write of Belay (`rev`) and with every edit that changes what is served (the digest). */
-export function versionOf(entry: Entry): string {
-  return `${entry.kind === "odd" ? 0 : entry.rev}.${digestOf(entry)}`;
+/** The file as it stands when it bears this time (Unix ms): marked when somebody else than Belay saved it last. */
+export function markedBy(file: FlagsJson, mtimeMs: number): FlagsJson {
+  return file.written === mtimeMs ? file : { ...file, edited: mtimeMs.toString(36) };
+}
+
+/**
+ * Changes with every write of Belay (`rev`), with every edit that changes what is served (the digest), and with every other save of the file: somebody
+ * who turned a flag on and off again left the same digest behind.
+ */
+export function versionOf(file: FlagsJson, entry: Entry): string {
+  return [
+    entry.kind === "odd" ? 0 : entry.rev,
+    digestOf(entry),
+    ...(file.edited === "" ? [] : [file.edited]),
+  ].join(".");
 }
 
 /** The intent of the last write, while the flag still serves what that intent wrote. */
@@ -171,7 +189,9 @@ export function entryOf(
 
 export function printFlagsJson(file: FlagsJson): string {
   const flags = Object.fromEntries([...file.entries].map(([key, entry]) => [key, rawOf(entry)]));
-  return `${JSON.stringify({ version: file.version, flags, ...file.others }, undefined, 2)}\n`;
+  const edited = file.edited === "" ? undefined : file.edited;
+  const whole = { version: file.version, written: file.written, edited, flags, ...file.others };
+  return `${JSON.stringify(whole, undefined, 2)}\n`;
 }
 
 function rawOf(entry: Entry): unknown {

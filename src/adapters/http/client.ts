@@ -1,7 +1,8 @@
 /** The other end of Belay's own HTTP: sends one command to a running Belay, by unix socket or by loopback and token. */
 import { request } from "node:http";
 import { z } from "zod";
-import { type CommandAnswer, messageOfFault } from "../../engine/ports.ts";
+import type { CommandAnswer } from "../../engine/messages.ts";
+import { messageOfFault } from "../../engine/ports.ts";
 
 /** A command may wait for a flag store and a journal; longer than this something is wrong. */
 const TIMEOUT_MS = 30_000;

@@ -7,7 +7,8 @@ import { bodyLimit } from "hono/body-limit";
 import { z } from "zod";
 import type { Recorded } from "../../core/event.ts";
 import type { State } from "../../core/rollout/state.ts";
-import { type CommandAnswer, type Log, messageOfFault, OutsideFault } from "../../engine/ports.ts";
+import type { CommandAnswer } from "../../engine/messages.ts";
+import { type Log, messageOfFault, OutsideFault } from "../../engine/ports.ts";
 import { isBearer } from "./bearer.ts";
 import { close, listen, portOf } from "./listening.ts";
 

@@ -1,6 +1,6 @@
 /** The hash chain over all events: appended to by each commit, read by stream, and walked to find a row that was edited, dropped or moved. */
 import { createHash } from "node:crypto";
-import type { RecordedOf } from "../../core/event.ts";
+import type { Recorded, RecordedOf, RolloutEvent } from "../../core/event.ts";
 import type { Statements } from "./connection.ts";
 import { numberOf, optionalNumberOf, type Row, recordedOf, textOf, unreadable } from "./rows.ts";
 import { GENESIS } from "./schema.ts";
@@ -48,6 +48,28 @@ export function eventsOf<E>(db: Statements, run: string, fromSeq: number): reado
   return db
     .all("SELECT seq, at, wall, was, event FROM events WHERE run = ? AND seq >= ? ORDER BY seq", run, fromSeq)
     .map((row) => recordedOf<E>(row));
+}
+
+/** The newest events of all runs since a wall instant, oldest first; subjects are left out. */
+export function eventsSince(
+  db: Statements,
+  wall: number,
+  most: number,
+  kinds?: readonly RolloutEvent["kind"][],
+): readonly { readonly run: string; readonly recorded: Recorded }[] {
+  const chosen = kinds === undefined ? null : JSON.stringify(kinds);
+  return db
+    .all(
+      `SELECT run, seq, at, wall, was, event FROM events
+       WHERE kind IS NULL AND wall >= ? AND (? IS NULL OR json_extract(event, '$.kind') IN (SELECT value FROM json_each(?)))
+       ORDER BY wall DESC, pos DESC LIMIT ?`,
+      wall,
+      chosen,
+      chosen,
+      most,
+    )
+    .map((row) => ({ run: textOf(row, "run"), recorded: recordedOf<RolloutEvent>(row) }))
+    .reverse();
 }
 
 /** Walks the whole chain and names the first row that does not fit; a missing row is named by the place where it was. */

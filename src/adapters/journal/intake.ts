@@ -1,6 +1,6 @@
 /** Commands as accepted: each key once, answered or not, and forgotten long after their last possible repeat. */
 import { HOUR } from "../../core/time.ts";
-import type { Intake } from "../../engine/ports.ts";
+import type { Intake } from "../../engine/messages.ts";
 import type { Statements } from "./connection.ts";
 import { decode, textOf } from "./rows.ts";
 

@@ -1,5 +1,5 @@
 /** The outbox: messages by key, each with its generation, its tries and where it arrived. */
-import type { Lane, MessageRef, Notice, OutboxDraft, OutboxItem } from "../../engine/ports.ts";
+import type { Lane, MessageRef, Notice, OutboxDraft, OutboxItem } from "../../engine/messages.ts";
 import type { Statements } from "./connection.ts";
 import { decode, numberOf, optionalTextOf, type Row, textOf, unreadable } from "./rows.ts";
 

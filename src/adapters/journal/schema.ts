@@ -146,6 +146,7 @@ const STEPS: readonly string[] = [
     PRIMARY KEY (day, id)
   ) STRICT, WITHOUT ROWID;
   `,
+  "CREATE INDEX events_runs ON events (wall) WHERE kind IS NULL;",
 ];
 
 /** The version that this code writes. */

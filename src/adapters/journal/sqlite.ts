@@ -3,7 +3,7 @@ import type { Now } from "../../core/time.ts";
 import { type CommitResult, type Journal, type Log, messageOfFault } from "../../engine/ports.ts";
 import type { SubjectJournal } from "../../engine/watch-ports.ts";
 import { alertKeysSince, markJudged, takeAlerts, unjudgedAlerts } from "./alerts.ts";
-import { type ChainCheck, type ChainHead, chainHead, checkChain, eventsOf } from "./chain.ts";
+import { type ChainCheck, type ChainHead, chainHead, checkChain, eventsOf, eventsSince } from "./chain.ts";
 import { addChecks, checksSince } from "./checks.ts";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import { evidenceOf, upsertEvidence } from "./evidence.ts";
@@ -93,6 +93,7 @@ function runsAndEvidence(db: Connection, tellUnreadable: TellUnreadable): Omit<J
     run: async (id) => db.reading(() => findRun(db, id)),
     lastRunOf: async (rollout) => db.reading(() => newestRunOf(db, rollout)),
     events: async (run, fromSeq = 1) => db.reading(() => eventsOf(db, run, fromSeq)),
+    eventsSince: async (wall, most, kinds) => db.reading(() => eventsSince(db, wall, most, kinds)),
     saveEvidence: async (rows) => db.writing(() => upsertEvidence(db, rows)),
     evidence: async (run) => db.reading(() => evidenceOf(db, run)),
     setMeta: async (key, value) =>

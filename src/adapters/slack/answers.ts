@@ -1,5 +1,6 @@
 /** The private answers to commands: by the address that came with the command, else as a note that only its author sees. */
-import { type CommandAnswer, type Log, messageOfFault, type ReplyTo } from "../../engine/ports.ts";
+import type { CommandAnswer, ReplyTo } from "../../engine/messages.ts";
+import { type Log, messageOfFault } from "../../engine/ports.ts";
 import { isBadContent, SlackFault } from "./faults.ts";
 import { sleep } from "./pace.ts";
 import { renderAnswer } from "./render-answer.ts";

@@ -3,15 +3,8 @@ import type { KnownBlock } from "@slack/types";
 import type { WebClient } from "@slack/web-api";
 import { alertOf } from "../../core/report/alert.ts";
 import { cardOf } from "../../core/report/card.ts";
-import {
-  type Chat,
-  type Log,
-  type MessageRef,
-  messageOfFault,
-  type Notice,
-  type OutboxItem,
-  type RunView,
-} from "../../engine/ports.ts";
+import type { MessageRef, Notice, OutboxItem } from "../../engine/messages.ts";
+import { type Chat, type Log, messageOfFault, type RunView } from "../../engine/ports.ts";
 import { Answers } from "./answers.ts";
 import type { Calls } from "./calls.ts";
 import type { Clients } from "./clients.ts";
@@ -147,7 +140,7 @@ export class SlackChat implements Chat {
     const alert = alertOf(view, body.about, body.seq);
     if (alert === undefined) return undefined;
     const seen = { run: view.state.run, face: view.state.face };
-    const wantsPeople = body.about === "page" || body.about === "rollback";
+    const wantsPeople = ["page", "rollback", "would"].includes(body.about);
     const mention = wantsPeople ? pageMention : undefined;
     const { text, blocks, leftOut } = renderAlert(alert, { dates, seen, mention });
     return this.#lastLook.checked(key, { text, blocks }, leftOut);

@@ -2,7 +2,8 @@
 import type { App } from "@slack/bolt";
 import type { WebClient } from "@slack/web-api";
 import type { Actor } from "../../core/event.ts";
-import { type Intake, type Log, messageOfFault, type ReplyTo } from "../../engine/ports.ts";
+import type { Intake, ReplyTo } from "../../engine/messages.ts";
+import { type Log, messageOfFault } from "../../engine/ports.ts";
 import { formProblems } from "./block-rules.ts";
 import { type Face, readValue } from "./buttons.ts";
 import type { Calls } from "./calls.ts";

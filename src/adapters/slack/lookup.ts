@@ -1,7 +1,8 @@
 /** Finding a message again by its key, after a try whose outcome was never learned. */
 import type { MessageMetadata } from "@slack/types";
 import type { WebClient } from "@slack/web-api";
-import type { Log, MessageRef } from "../../engine/ports.ts";
+import type { MessageRef } from "../../engine/messages.ts";
+import type { Log } from "../../engine/ports.ts";
 import type { Calls } from "./calls.ts";
 import { SlackFault } from "./faults.ts";
 import type { WhoAmI } from "./options.ts";

@@ -1,5 +1,6 @@
 /** What the Slack adapter is given, and what it knows of itself once Slack has told. */
-import type { Intake, Log } from "../../engine/ports.ts";
+import type { Intake } from "../../engine/messages.ts";
+import type { Log } from "../../engine/ports.ts";
 
 /** What becomes of a command: `duplicate` was taken before; `unavailable` changed nothing and says why. */
 export type Taken =

@@ -1,6 +1,6 @@
 /** Private answers and notes: a sentence, then lines as a terminal would show them, then what to do next. */
 import type { KnownBlock } from "@slack/types";
-import type { CommandAnswer } from "../../engine/ports.ts";
+import type { CommandAnswer } from "../../engine/messages.ts";
 import { JSON_MOST } from "./block-rules.ts";
 import { buttonsOf } from "./buttons.ts";
 import {

@@ -84,7 +84,8 @@ function stateOf(card: Card, dates: Dates): string {
   const bar = `${"█".repeat(full)}${"░".repeat(BAR_WIDTH - full)} ${Math.floor(card.progress * 100)} %`;
   const next =
     card.nextWall === undefined ? "" : `${SEPARATOR}next step ${instant(card.nextWall, dates, "minutes")}`;
-  return `${says}\n${bar}${SEPARATOR}${stage}${next}`;
+  const work = card.work === undefined ? "" : `\n${escapeCut(oneLine(card.work), ROW_MOST)}`;
+  return `${says}\n${bar}${SEPARATOR}${stage}${next}${work}`;
 }
 
 /** The lines that are kept, and in the gaps how many are missing. */

@@ -151,8 +151,10 @@ async function isGone(known: Started, withinMs: number): Promise<boolean> {
 }
 
 async function start(options: ProcessTargetOptions): Promise<void> {
+  // Dated before its variables are read: what is written after that is surely newer than its start.
+  const startedAt = Date.now();
   const variables = await options.environment();
-  const { child, ended } = spawnRecorded(options, variables);
+  const { child, ended } = spawnRecorded(options, variables, startedAt);
   const { pid } = child;
   const look = (): Look => {
     const why = ended();
@@ -167,11 +169,11 @@ async function start(options: ProcessTargetOptions): Promise<void> {
 function spawnRecorded(
   options: ProcessTargetOptions,
   variables: Readonly<Record<string, string>>,
+  startedAt: number,
 ): { readonly child: ChildProcess; readonly ended: () => string | undefined } {
   const { command, cwd, pidfile } = options;
   const [program = "", ...args] = command;
   const start = randomUUID();
-  const startedAt = Date.now();
   let output: number | "ignore" = "ignore";
   let ended: string | undefined;
   try {

@@ -2,9 +2,11 @@
 import type { FlagDef, Guard } from "../plan.ts";
 import { OFF, ON, percentSetting, type Setting } from "../setting.ts";
 import { SECOND } from "../time.ts";
+import { deploysMistakes } from "./deploys-entry.ts";
 import type { FlagEntry, FlagsFile } from "./flags-file.ts";
 import { defaultAlive, guardFrom, type Inspect } from "./guard-entry.ts";
 import { found, type Mistake, mistake } from "./mistake.ts";
+import type { CheckProvider, ProviderFacts } from "./provider.ts";
 
 const DEFAULT_INTERVAL_MS = 10 * SECOND;
 
@@ -12,12 +14,15 @@ const DEFAULT_INTERVAL_MS = 10 * SECOND;
 export interface Catalogue {
   readonly source: string;
   readonly file: FlagsFile;
+  /** What is so for every flag of its provider. */
+  readonly facts: ProviderFacts;
   readonly flags: Readonly<Record<string, FlagDef>>;
   readonly guards: readonly Guard[];
 }
 
 export interface CompileOptions {
   readonly inspect: Inspect;
+  readonly provider: CheckProvider;
   /** Poll interval for guards that name none, ms. */
   readonly intervalMs?: number;
 }
@@ -25,13 +30,16 @@ export interface CompileOptions {
 /** Checks a flags file beyond its shape. Paths of mistakes lead into the file's data. */
 export function catalogueFrom(
   source: string,
-  file: FlagsFile,
+  written: FlagsFile,
   options: CompileOptions,
 ): { readonly catalogue: Catalogue; readonly mistakes: readonly Mistake[] } {
   const mistakes: Mistake[] = [];
-  const restarts = file.provider.kind === "env-file";
+  const { file, facts } = withProviders(written, options.provider, mistakes);
   const flags = Object.fromEntries(
-    Object.entries(file.flags).map(([flag, entry]) => [flag, flagFrom(flag, entry, restarts, mistakes)]),
+    Object.entries(file.flags).map(([flag, entry]) => [
+      flag,
+      flagFrom(flag, entry, facts.restarts, mistakes),
+    ]),
   );
   checkFlags(flags, mistakes);
   const context = {
@@ -45,6 +53,7 @@ export function catalogueFrom(
     mistakes.push(...made.mistakes.map((one) => ({ ...one, path: ["guards", guardName, ...one.path] })));
     if (made.guard !== undefined) guards.push(made.guard);
   }
+  mistakes.push(...deploysMistakes(file.deploys, options.inspect));
   if (!guards.some((guard) => guard.kind === "alive")) guards.push(defaultAlive(context));
   if (guards.filter((guard) => guard.name === "alive").length > 1) {
     mistakes.push(
@@ -54,7 +63,7 @@ export function catalogueFrom(
       ),
     );
   }
-  if (file.provider.kind === "env-file") {
+  if (facts.variables) {
     for (const { name, key } of Object.values(flags)) {
       if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) continue;
       mistakes.push(
@@ -81,7 +90,48 @@ export function catalogueFrom(
         `provider ${file.provider.kind} cannot answer for the service: expected \`view\`, where the service itself tells its flags`,
       ),
     );
-  return { catalogue: { source, file, flags, guards }, mistakes };
+  if (file.view !== undefined && "sdk" in file.view && !facts.sdk)
+    mistakes.push(
+      mistake(
+        ["view", "sdk"],
+        `provider ${file.provider.kind} has no SDK that could be asked: expected http, metric or ofrep`,
+      ),
+    );
+  return { catalogue: { source, file, facts, flags, guards }, mistakes };
+}
+
+/** What is taken for a provider with mistakes, so that the rest of the file is checked all the same. */
+const UNKNOWN: ProviderFacts = {
+  percent: true,
+  variables: false,
+  restarts: false,
+  sdk: true,
+  limits: { flipMs: 0, restartMs: 0 },
+};
+
+/** The file with its provider and its second lever as a plan keeps them. */
+function withProviders(
+  file: FlagsFile,
+  check: CheckProvider,
+  mistakes: Mistake[],
+): { readonly file: FlagsFile; readonly facts: ProviderFacts } {
+  const own = check(file.provider);
+  if (own.kind === "mistaken") mistakes.push(...below("provider", own.mistakes));
+  const facts = own.kind === "sound" ? own.facts : UNKNOWN;
+  const checked = { ...file, ...(own.kind === "sound" ? { provider: own.entry } : {}) };
+  if (file.second_lever === undefined) return { file: checked, facts };
+  const { after, ...entry } = file.second_lever;
+  const lever = check(entry);
+  if (lever.kind === "mistaken") {
+    mistakes.push(...below("second_lever", lever.mistakes));
+    return { file: checked, facts };
+  }
+  const second_lever = { ...lever.entry, ...(after === undefined ? {} : { after }) };
+  return { file: { ...checked, second_lever }, facts };
+}
+
+function below(key: string, mistakes: readonly Mistake[]): readonly Mistake[] {
+  return mistakes.map((one) => ({ ...one, path: [key, ...one.path] }));
 }
 
 function flagFrom(flagName: string, entry: FlagEntry, restarts: boolean, mistakes: Mistake[]): FlagDef {

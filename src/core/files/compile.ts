@@ -2,23 +2,16 @@
 
 import type { AlertMatcher } from "../alerts/matcher.ts";
 import { BOUND_LIMIT_MS, worstBound } from "../bound.ts";
-import { isWaitedFor, type Plan, type ProviderLimits, type Stage } from "../plan.ts";
-import { HOUR, MINUTE, parseForwardWindow, SECOND } from "../time.ts";
+import { isWaitedFor, type Plan, type Stage } from "../plan.ts";
+import { allOpenAt, DAY, type ForwardWindow, HOUR, MINUTE, SECOND } from "../time.ts";
 import type { Catalogue } from "./catalogue.ts";
-import type { FlagsFile } from "./flags-file.ts";
+import { deploysOf } from "./deploys-entry.ts";
 import { found, type Mistake, mistake, warning } from "./mistake.ts";
 import type { ScheduleFile } from "./schedule-file.ts";
-import { type Pace, stagesFrom } from "./stages.ts";
+import { type Pace, stagesFrom, windowFrom } from "./stages.ts";
 
 /** Total deadline of a Prometheus query where the file names none, ms. */
 export const DEFAULT_QUERY_TIMEOUT_MS = 5 * SECOND;
-const DEFAULT_RESTART_MS = 30 * SECOND;
-
-/** What the provider may need at most; a file or an environment file is written and read back within two seconds. */
-function limitsOf(file: FlagsFile): ProviderLimits {
-  if (file.provider.kind === "file") return { flipMs: 2 * SECOND, restartMs: 0 };
-  return { flipMs: 2 * SECOND, restartMs: file.provider.restart_within ?? DEFAULT_RESTART_MS };
-}
 
 /** Compiles a schedule over its catalogue. Paths of mistakes lead into the schedule's data. */
 export function compile(
@@ -36,18 +29,8 @@ export function compile(
   const stages = stagesFrom(schedule, catalogue, guards, pace, mistakes);
   checkGuardStages(catalogue, schedule, mistakes);
   checkWatched(catalogue, stages, mistakes);
-  const forward =
-    schedule.forward === undefined
-      ? undefined
-      : parseForwardWindow(schedule.forward.only, schedule.forward.zone);
-  if (schedule.forward !== undefined && forward === undefined) {
-    mistakes.push(
-      mistake(
-        ["forward", "only"],
-        `expected hours such as "Mon-Thu 09:00-16:00", found ${found(schedule.forward.only)}`,
-      ),
-    );
-  }
+  const forward = windowFrom(schedule.forward, ["forward", "only"], mistakes);
+  checkWindows(stages, forward, mistakes);
   const plan: Plan = {
     rollout: schedule.rollout,
     service: file.service,
@@ -62,13 +45,16 @@ export function compile(
     scrapeMs: file.prometheus.scrape_interval,
     queryTimeoutMs: file.prometheus.timeout ?? DEFAULT_QUERY_TIMEOUT_MS,
     hasView: file.view !== undefined,
-    provider: limitsOf(file),
+    provider: catalogue.facts.limits,
     outside: {
       provider: file.provider,
       prometheus: file.prometheus,
       ...(file.view === undefined ? {} : { view: file.view }),
       ...(file.alertmanager === undefined ? {} : { alertmanager: file.alertmanager }),
+      ...(file.second_lever === undefined ? {} : { lever: file.second_lever }),
     },
+    ...(file.deploys === undefined ? {} : { deploys: deploysOf(file.deploys, file.service) }),
+    ...(schedule.progress === undefined ? {} : { progress: schedule.progress }),
     ...(schedule.rollback_on === undefined ? {} : { rollbackOn: schedule.rollback_on.map(matcherFrom) }),
     ...(schedule.channel === undefined ? {} : { channel: schedule.channel }),
     ...(forward === undefined ? {} : { forward }),
@@ -121,10 +107,31 @@ function checkBound(plan: Plan, schedule: ScheduleFile, mistakes: Mistake[]): vo
   );
 }
 
-/** A timeline with forward steps more than eight hours after its start is likely to meet a night. */
+/** A timeline with forward steps more than eight hours after its start is likely to meet a night; a stage with hours of its own begins in those. */
 function stepsAtNight(stages: readonly Stage[]): boolean {
   const first = stages[0]?.atMs ?? 0;
-  return stages.some((stage) => stage.substages.length > 0 && stage.atMs - first > 8 * HOUR);
+  return stages.some(
+    (stage) => stage.substages.length > 0 && stage.window === undefined && stage.atMs - first > 8 * HOUR,
+  );
+}
+
+/** A stage obeys its own hours and those of the rollout: when they have none in common, in winter and in summer, it could never begin. */
+function checkWindows(
+  stages: readonly Stage[],
+  forward: ForwardWindow | undefined,
+  mistakes: Mistake[],
+): void {
+  if (forward === undefined) return;
+  for (const [index, { name, window }] of stages.entries()) {
+    if (window === undefined) continue;
+    if ([0, 182 * DAY].some((wall) => allOpenAt([forward, window], wall) !== undefined)) continue;
+    mistakes.push(
+      mistake(
+        ["stages", index, "window", "only"],
+        `stage ${name} could never begin: ${window.text} ${window.zone} and the rollout's own hours, ${forward.text} ${forward.zone}, have none in common`,
+      ),
+    );
+  }
 }
 
 /** A soak is time covered by passes: a stage without a guard that passes would wait for ever. Expectations and trends do not count. */

@@ -75,37 +75,50 @@ const literal = z
   })
   .transform(String);
 
-const processTarget = z.strictObject({
-  command: z.array(z.string().min(1)).min(1, "expected a command: a list of words"),
-  pidfile: z.string().min(1),
-  cwd: z.string().min(1).optional(),
-  log: z.string().min(1).optional(),
-  stop_timeout: positive.optional(),
+/** What is restarted: a unit or a process. `time`: a duration as people write it, or ms as a plan keeps it. */
+export function restartShape<T extends z.ZodType<number>>(time: T) {
+  const processTarget = z.strictObject({
+    command: z.array(z.string().min(1)).min(1, "expected a command: a list of words"),
+    pidfile: z.string().min(1),
+    cwd: z.string().min(1).optional(),
+    log: z.string().min(1).optional(),
+    stop_timeout: time.optional(),
+  });
+  return z.union(
+    [
+      z
+        .string()
+        .regex(/^[A-Za-z0-9][A-Za-z0-9@._-]*\.service$/, "expected a systemd unit such as ingestion.service"),
+      z.strictObject({ process: processTarget }),
+    ],
+    { error: "expected a systemd unit such as ingestion.service, or { process: { command, pidfile } }" },
+  );
+}
+
+export const restart = restartShape(positive);
+
+/** A flag system; what stands beside `kind` is checked by that kind. */
+export const provider = z.looseObject({
+  kind: z.string({ error: "expected a provider kind such as file or env-file" }),
 });
 
-export const restart = z.union(
-  [
-    z
-      .string()
-      .regex(/^[A-Za-z0-9][A-Za-z0-9@._-]*\.service$/, "expected a systemd unit such as ingestion.service"),
-    z.strictObject({ process: processTarget }),
-  ],
-  { error: "expected a systemd unit such as ingestion.service, or { process: { command, pidfile } }" },
-);
+/** Where OFFs go as well when the flag system cannot be reached for `after`: a provider of its own. */
+export const lever = z.looseObject({
+  kind: z.string({ error: "expected a provider kind such as file or env-file" }),
+  after: positive.optional(),
+});
 
-export const provider = z.discriminatedUnion(
-  "kind",
-  [
-    z.strictObject({ kind: z.literal("file"), path: z.string().min(1).optional() }),
-    z.strictObject({
-      kind: z.literal("env-file"),
-      path: z.string().min(1),
-      restart,
-      restart_within: positive.optional(),
-    }),
-  ],
-  { error: "expected provider kind file or env-file" },
-);
+/** How the service's own metrics tell of deploys and restarts. */
+export const deploys = z.strictObject({
+  /** PromQL whose series carry the version of the service in `label`. */
+  version: z.string().min(1).max(4000).optional(),
+  label: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of a label")
+    .optional(),
+  /** PromQL of start times (Unix seconds), one series a process. */
+  started: z.string().min(1).max(4000).optional(),
+});
 
 export const view = z.union(
   [
@@ -114,8 +127,13 @@ export const view = z.union(
       pointer: z.string().regex(/^(\/[^/]+)*$/, "expected a JSON pointer such as /flags"),
     }),
     z.strictObject({ metric: z.string().min(1) }),
+    z.strictObject({ ofrep: webUrl, targeting_key: z.string().min(1).max(200).optional() }),
+    z.strictObject({ sdk: z.strictObject({ targeting_key: z.string().min(1).max(200).optional() }) }),
   ],
-  { error: "expected { http: URL, pointer: /path/to/flags } or { metric: QUERY }" },
+  {
+    error:
+      "expected { http: URL, pointer: /path/to/flags }, { metric: QUERY }, { ofrep: URL } or { sdk: {} }",
+  },
 );
 
 export const prometheus = z.strictObject({
@@ -226,8 +244,10 @@ export const flagsFileSchema = z.strictObject({
   environment: name,
   provider,
   view: view.optional(),
+  second_lever: lever.optional(),
   prometheus,
   alertmanager: alertmanager.optional(),
+  deploys: deploys.optional(),
   flags: z.record(name, flag).refine((flags) => Object.keys(flags).length > 0, "expected at least one flag"),
   guards: z.record(name, guard).optional(),
 });
@@ -236,6 +256,8 @@ export type FlagsFile = z.output<typeof flagsFileSchema>;
 export type FlagEntry = FlagsFile["flags"][string];
 export type GuardEntry = z.output<typeof guard>;
 export type ProviderEntry = z.output<typeof provider>;
+export type LeverEntry = z.output<typeof lever>;
+export type DeploysEntry = z.output<typeof deploys>;
 export type ViewEntry = z.output<typeof view>;
 export type PrometheusEntry = z.output<typeof prometheus>;
 export type AlertmanagerEntry = z.output<typeof alertmanager>;

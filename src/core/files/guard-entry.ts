@@ -209,7 +209,7 @@ export function freshnessOf(selectors: readonly string[]): string {
   );
 }
 
-function faultsAt(key: string, facts: QueryFacts): Mistake[] {
+export function faultsAt(key: string, facts: QueryFacts): Mistake[] {
   return facts.faults.map((fault) => ({
     path: [key],
     message: fault.message,

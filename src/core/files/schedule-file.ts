@@ -46,6 +46,16 @@ const stage = z.strictObject({
   soak: duration.optional(),
   approval: z.strictObject({ from: name }).optional(),
   review: z.string().optional(),
+  /** Forward steps of this stage only in these hours. */
+  window: z.strictObject({ only: z.string(), zone }).optional(),
+});
+
+/** How far the work is that a rollout of values lets through. */
+const progress = z.strictObject({
+  query: z.string().min(1).max(4000),
+  /** What is counted, such as `records`. */
+  unit: z.string().regex(/^[a-z][a-z -]{0,39}$/, "expected what is counted, such as records"),
+  of: z.number().positive().optional(),
 });
 
 export const scheduleSchema = z.strictObject({
@@ -64,10 +74,12 @@ export const scheduleSchema = z.strictObject({
     .max(50, "expected at most 50 matchers")
     .optional(),
   forward: z.strictObject({ only: z.string(), zone }).optional(),
+  progress: progress.optional(),
   runbook: z.string().max(200).optional(),
   accept_bound: duration.optional(),
   because: z.string().min(1).optional(),
 });
 
 export type ScheduleFile = z.output<typeof scheduleSchema>;
+export type ProgressEntry = z.output<typeof progress>;
 export type StageEntry = ScheduleFile["stages"][number];

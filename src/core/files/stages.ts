@@ -1,7 +1,7 @@
 /** From the stages of a schedule as written to those of a plan: planned times, settings of each substage, soaks. */
 import { type FlagSetting, type Guard, leastSoakMs, type Stage, type Substage } from "../plan.ts";
-import { OFF, sameSetting } from "../setting.ts";
-import { formatDuration } from "../time.ts";
+import { isNumeric, numberOf, OFF, sameSetting } from "../setting.ts";
+import { type ForwardWindow, formatDuration, parseForwardWindow } from "../time.ts";
 import { type Catalogue, settingFrom, shareFault } from "./catalogue.ts";
 import { found, type Mistake, mistake } from "./mistake.ts";
 import type { ScheduleFile, StageEntry } from "./schedule-file.ts";
@@ -36,6 +36,7 @@ export function stagesFrom(
     if (before !== undefined) atMs += pace(Math.max(0, entry.at - before.at));
     checkStage(entry, index, schedule, mistakes);
     const substages = substagesFrom(entry, index, schedule, catalogue, guards, pace, mistakes);
+    const window = windowFrom(entry.window, [...path, "window", "only"], mistakes);
     // Only before anything is on does "off" mean a baseline; later it is a change like any other, and can be taken back.
     leading &&=
       entry.set !== undefined &&
@@ -47,8 +48,27 @@ export function stagesFrom(
       baseline: leading,
       ...(entry.approval === undefined ? {} : { approval: entry.approval }),
       ...(entry.review === undefined ? {} : { review: "manual" as const }),
+      ...(window === undefined ? {} : { window }),
     };
   });
+}
+
+/** Hours as written, with their zone; undefined, with a mistake, when they are not understood. */
+export function windowFrom(
+  entry: { readonly only: string; readonly zone: string } | undefined,
+  path: readonly (string | number)[],
+  mistakes: Mistake[],
+): ForwardWindow | undefined {
+  if (entry === undefined) return undefined;
+  const window = parseForwardWindow(entry.only, entry.zone);
+  if (window === undefined)
+    mistakes.push(
+      mistake(
+        path,
+        `expected hours such as "Mon-Thu 09:00-16:00" or "Sat,Sun 22:00-02:00", found ${found(entry.only)}`,
+      ),
+    );
+  return window;
 }
 
 function checkStage(entry: StageEntry, index: number, schedule: ScheduleFile, mistakes: Mistake[]): void {
@@ -75,9 +95,9 @@ function checkStage(entry: StageEntry, index: number, schedule: ScheduleFile, mi
   }
   if (
     entry.review !== undefined &&
-    (entry.soak !== undefined || entry.every !== undefined || entry.approval !== undefined)
+    (entry.soak ?? entry.every ?? entry.approval ?? entry.window) !== undefined
   ) {
-    mistakes.push(mistake(path, "a review changes nothing: it takes no soak, every or approval"));
+    mistakes.push(mistake(path, "a review changes nothing: it takes no soak, every, approval or window"));
   }
 }
 
@@ -162,7 +182,7 @@ function listSettings(
   });
 }
 
-/** A list is either percentages that rise, or values. */
+/** A list is either percentages that rise, or values, which rise too where all of them are numbers. */
 function checkRising(
   flag: string,
   list: readonly string[],
@@ -173,6 +193,7 @@ function checkRising(
     Number(/^(\d{1,3}(?:\.\d{1,2})?)\s*%$/.exec(text.trim())?.[1] ?? Number.NaN),
   );
   const percents = numbers.filter((percent) => !Number.isNaN(percent)).length;
+  if (percents === 0) checkValuesRise(flag, list, path, mistakes);
   for (const [i, percent] of numbers.entries()) {
     if (Number.isNaN(percent) && percents > 0) {
       mistakes.push(
@@ -190,6 +211,25 @@ function checkRising(
         ),
       );
     }
+  }
+}
+
+function checkValuesRise(
+  flag: string,
+  list: readonly string[],
+  path: readonly (string | number)[],
+  mistakes: Mistake[],
+): void {
+  const values = list.flatMap((text) => numberOf(text) ?? []);
+  if (values.length < list.length) return;
+  for (const [i, value] of values.entries()) {
+    if (value > (values[i - 1] ?? Number.NEGATIVE_INFINITY)) continue;
+    mistakes.push(
+      mistake(
+        [...path, i],
+        `${flag}: expected numbers that rise, found ${found(list[i])} after ${found(list[i - 1])}`,
+      ),
+    );
   }
 }
 
@@ -222,10 +262,16 @@ function checkShare(
 ): void {
   const fault = shareFault(text);
   if (fault !== undefined) mistakes.push(mistake(path, fault));
-  else if (catalogue.file.provider.kind === "env-file" && settingFrom(text, "", "").kind === "percent")
+  else if (!catalogue.facts.percent && settingFrom(text, "", "").kind === "percent") {
+    const { kind } = catalogue.file.provider;
+    const article = /^[aeiou]/.test(kind) ? "an" : "a";
     mistakes.push(
-      mistake(path, `an env-file flag is on or off for the whole service: ${found(text)} is not possible`),
+      mistake(
+        path,
+        `${article} ${kind} flag is on or off for the whole service: ${found(text)} is not possible`,
+      ),
     );
+  }
 }
 
 function setting(
@@ -248,5 +294,13 @@ function setting(
   if (def.pinned !== undefined)
     mistakes.push(mistake(path, `${flag} is pinned and cannot be part of a stage`));
   checkShare(text, path, catalogue, mistakes);
-  return { flag, setting: settingFrom(text, def.on, def.off) };
+  const made = settingFrom(text, def.on, def.off);
+  if (made.kind === "value" && isNumeric(def) && numberOf(made.value) === undefined)
+    mistakes.push(
+      mistake(
+        path,
+        `${flag} is a number (${def.off} to ${def.on}): expected one such as 1000, found ${found(text)}`,
+      ),
+    );
+  return { flag, setting: made };
 }

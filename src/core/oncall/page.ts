@@ -14,7 +14,7 @@ export interface PageRequest {
   readonly run?: string;
   readonly stage?: string;
   /** The alert of the run that already tells of it, so that no second message is posted: it is edited as the incident moves. */
-  readonly tells?: { readonly about: "page" | "rollback"; readonly seq: number };
+  readonly tells?: { readonly about: "page" | "rollback" | "would"; readonly seq: number };
   /** Channel in which it is told; undefined: nobody listens in a chat. */
   readonly channel?: string;
   readonly runbook?: string;

@@ -1,11 +1,12 @@
 /** The messages that must notify: rollbacks, approvals, reviews, pages and holds, as one model each; edited as things move on. */
-import { formatActor, type Recorded, type RolloutEvent } from "../event.ts";
+import { formatActor, type HoldReason, type Recorded, type RolloutEvent } from "../event.ts";
+import { settingInWords } from "../plan.ts";
 import type { Offer } from "../refusal.ts";
 import { isLive, isOpenRun } from "../rollout/state.ts";
-import { formatSetting } from "../setting.ts";
 import { type Card, cardOf, offersOf } from "./card.ts";
 import { runbookPath } from "./health-words.ts";
 import { incidentLines, incidentOffers } from "./incident-post.ts";
+import { askAlert, wouldAlert } from "./observe-alert.ts";
 import { rollbackAlert } from "./rollback-alert.ts";
 import {
   type Alert,
@@ -45,6 +46,10 @@ function plainAlertOf(told: Told, about: AlertKind, seq: number): Alert | undefi
       return pageAlert(told, seq);
     case "hold":
       return holdAlert(told, seq);
+    case "ask":
+      return askAlert(told, seq);
+    case "would":
+      return wouldAlert(told, seq);
   }
 }
 
@@ -73,7 +78,7 @@ function approvalAlert(told: Told, seq: number): Alert | undefined {
   const stage = plan.stages[event.stage];
   const name = stage?.name ?? "";
   const flips = (stage?.substages[0]?.set ?? [])
-    .map((item) => `${item.flag} ${formatSetting(item.setting)}`)
+    .map((item) => `${item.flag} ${settingInWords(plan, item.flag, item.setting)}`)
     .join(", ");
   const open = state.approval?.seq === seq && state.approval.approvedBy === undefined && isLive(state);
   const approved = answerTo(told, asked, "approved", [
@@ -214,9 +219,19 @@ function holdAlert(told: Told, seq: number): Alert | undefined {
     lines: [
       line("Why", detail),
       line("Who", formatActor(by)),
-      line("Next", "nothing advances; guards still judge, a breach still rolls back"),
+      line(
+        "Next",
+        `${nextOf(reason)}; guards still judge, ${state.mode === "observe" ? "and Belay says what it would take back" : "a breach still rolls back"}`,
+      ),
     ],
     offers: open ? offersOf(plan, state) : [],
     summary: `${plan.rollout} is held (${holdInWords(reason)}): ${detail}.`,
   };
+}
+
+/** What the hold waits for. */
+function nextOf(reason: HoldReason): string {
+  return reason === "unattributed"
+    ? "nothing advances; was this meant? Resume, and the stage soaks anew from zero, or roll back"
+    : "nothing advances";
 }

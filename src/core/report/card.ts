@@ -1,11 +1,12 @@
 /** A rollout at a glance: one model that the Slack card, the terminal and the demo page all show. */
 import { formatActor } from "../event.ts";
-import { flagsOfStage, type Plan, type Stage } from "../plan.ts";
+import { flagsOfStage, type Plan, type Stage, settingInWords } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
 import { aheadOfPlan } from "../rollout/backward.ts";
 import { resumeOffer, rollbackStage } from "../rollout/blocked.ts";
-import { nextForward } from "../rollout/forward.ts";
+import { hoursOf, nextForward } from "../rollout/forward.ts";
+import { openWould } from "../rollout/observe.ts";
 import { soakCredit } from "../rollout/soak.ts";
 import {
   type Hold,
@@ -16,6 +17,7 @@ import {
   isUndoable,
   newestFlagStage,
   newestUndoable,
+  pendingAsked,
   plannedAt,
   type State,
   settingUpTo,
@@ -24,9 +26,11 @@ import {
   stagesOn,
 } from "../rollout/state.ts";
 import { type World, watchedGuards } from "../rollout/world.ts";
-import { formatSetting } from "../setting.ts";
-import { formatDuration, type Now } from "../time.ts";
+import { allOpenAt, formatDuration, type Now } from "../time.ts";
+import { backInWords, isBackAtValue, plannedName, stepOf, whatOf } from "./stage-words.ts";
 import { holdInWords } from "./words.ts";
+import { workInWords } from "./work.ts";
+import { wouldOffers } from "./would-offers.ts";
 
 export type RowMark = "done" | "now" | "next" | "undone" | "skipped";
 
@@ -59,6 +63,8 @@ export interface Card {
   readonly stage: { readonly at: number; readonly of: number };
   /** Share of the planned soaks that is covered, 0 to 1. */
   readonly progress: number;
+  /** How far the work is that it lets through: `41,200 of 500,000 records (8 %)`; absent where nothing tells. */
+  readonly work?: string;
   /** Wall ms of the next forward step, where it is a matter of time alone. */
   readonly nextWall: number | undefined;
   readonly rows: readonly CardRow[];
@@ -105,12 +111,13 @@ export function cardOf(shown: Shown): Card {
     rollout: state.rollout,
     service: plan.service,
     environment: plan.environment,
-    status: statusOf(plan, state),
+    status: `${state.mode === "observe" && isLive(state) ? "OBSERVES · " : ""}${statusOf(plan, state)}`,
     says: saysOf(shown),
     startedBy: formatActor(state.startedBy),
     startedWall: state.startedWall,
     stage: { at: state.stages.filter(isBegun).length, of: plan.stages.length },
     progress: progressOf(plan, state, soaked),
+    ...workOf(shown),
     nextWall: until === undefined ? undefined : wallOf(until),
     rows: plan.stages.map((stage, index) => rowOf(shown, stage, index, soaked, earliest)),
     figures: open ? figuresOf(plan, state, figures) : [],
@@ -121,12 +128,19 @@ export function cardOf(shown: Shown): Card {
   };
 }
 
+function workOf({ plan, world }: Shown): { readonly work?: string } {
+  const work = world.progress === undefined ? undefined : workInWords(plan, world.progress);
+  return work === undefined ? {} : { work };
+}
+
 function statusOf(plan: Plan, state: State): string {
   switch (state.phase) {
     case "rolling_back":
       return "ROLLING BACK";
     case "looking":
-      return "OFF, LOOKING";
+      return state.rollback?.flags.some((flag) => isBackAtValue(plan, state.flips, flag)) === true
+        ? "BACK, LOOKING"
+        : "OFF, LOOKING";
     case "completed":
       return "COMPLETED";
     case "stopped":
@@ -147,7 +161,8 @@ function statusOf(plan: Plan, state: State): string {
   if (state.review !== undefined) return "IN REVIEW";
   const newest = state.stages.findLastIndex(isBegun);
   if (newest < 0) return "SCHEDULED";
-  if (state.stages[newest]?.status === "enabling") return "ENABLING";
+  if (state.stages[newest]?.status === "enabling")
+    return pendingAsked(state).length > 0 ? "ASKS" : "ENABLING";
   return state.stages[newest]?.status === "passed"
     ? "WAITS"
     : plan.stages[newest]?.review === undefined
@@ -161,7 +176,7 @@ function saysOf({ plan, state, world, now }: Shown): string {
   if (state.phase === "looking" || state.phase === "rolling_back") {
     const flags = state.rollback?.flags.join(", ") ?? "";
     return state.phase === "looking"
-      ? `${flags} off; looking whether production recovers`
+      ? `${backInWords(plan, state)}; looking whether production recovers`
       : `taking back ${flags}`;
   }
   if (!isLive(state))
@@ -207,30 +222,6 @@ function progressOf(plan: Plan, state: State, soakedMs: number): number {
   return all === 0 ? 0 : done / all;
 }
 
-/** What a stage does: `parse-cache ON`, `all OFF`, `sign-off`. */
-export function whatOf(stage: Stage): string {
-  if (stage.review !== undefined) return "review, sign-off";
-  const first = stage.substages[0]?.set ?? [];
-  if (stage.baseline)
-    return first.length > 2 ? "all OFF" : first.map((item) => `${item.flag} OFF`).join(", ");
-  return flagsOfStage(stage)
-    .map((flag) => {
-      const steps = stage.substages.flatMap((sub) =>
-        sub.set.filter((item) => item.flag === flag).map((item) => formatSetting(item.setting)),
-      );
-      return `${flag} ${steps.join(" > ")}`;
-    })
-    .join(", ");
-}
-
-/** `Hour 3`, `Day 2`, `+20 min`: the planned time as the timeline names it. */
-export function plannedName(atMs: number): string {
-  const minutes = Math.round(atMs / 60_000);
-  if (minutes % 60 !== 0 || atMs % 60_000 !== 0) return `+${formatDuration(atMs)}`;
-  const hours = minutes / 60;
-  return hours >= 24 && hours % 24 === 0 ? `Day ${hours / 24}` : `Hour ${hours}`;
-}
-
 function rowOf(
   { plan, state, now }: Shown,
   stage: Stage,
@@ -239,14 +230,17 @@ function rowOf(
   earliest: number,
 ): CardRow {
   const at = state.stages[index];
-  const base = { name: stage.name, what: whatOf(stage), planned: plannedName(stage.atMs) };
+  const base = { name: stage.name, what: whatOf(plan, stage), planned: plannedName(stage.atMs) };
   if (at === undefined || index < state.first || index > state.end)
     return { ...base, mark: "skipped", wall: undefined, detail: "not part of this run" };
   switch (at.status) {
     case "pending": {
       if (!isLive(state)) return { ...base, mark: "next", wall: undefined, detail: "not reached" };
       const planned = Math.max(plannedAt(plan, state, index, now.steady), earliest);
-      return { ...base, mark: "next", wall: now.wall + planned - now.steady, detail: "" };
+      const hours = hoursOf(plan, index);
+      const wall = allOpenAt(hours, now.wall + planned - now.steady);
+      const only = stage.window === undefined ? "" : `only ${stage.window.text} ${stage.window.zone}`;
+      return { ...base, mark: "next", wall, detail: only };
     }
     case "undone":
       return { ...base, mark: "undone", wall: at.startedWall, detail: "rolled back" };
@@ -262,7 +256,7 @@ function rowOf(
         ...base,
         mark: "now",
         wall: at.startedWall,
-        detail: `${stepOf(stage, at.substage)}being read back`,
+        detail: `${stepOf(plan, stage, at.substage)}${pendingAsked(state).length > 0 ? "people are asked to set it" : "being read back"}`,
       };
     case "soaking": {
       if (stage.review !== undefined)
@@ -272,16 +266,10 @@ function rowOf(
         ...base,
         mark: isOpenRun(state) ? "now" : "done",
         wall: at.startedWall,
-        detail: `${stepOf(stage, at.substage)}soaked ${soaked}`,
+        detail: `${stepOf(plan, stage, at.substage)}soaked ${soaked}`,
       };
     }
   }
-}
-
-function stepOf(stage: Stage, substage: number): string {
-  if (stage.substages.length < 2) return "";
-  const setting = stage.substages[substage]?.set[0]?.setting;
-  return setting === undefined ? "" : `at ${formatSetting(setting)}, `;
 }
 
 function figuresOf(
@@ -330,7 +318,7 @@ function driftOffers(plan: Plan, state: State, newest: number): readonly Offer[]
       label: `Undo ${flag}`.slice(0, 70),
       command: `rollout rollback ${plan.stages[stage]?.name ?? flag} ${run}`,
       style: "danger",
-      confirm: `Set ${flag} back to ${formatSetting(settingUpTo(plan, state, flag, newest))} now?`,
+      confirm: `Set ${flag} back to ${settingInWords(plan, flag, settingUpTo(plan, state, flag, newest))} now?`,
     }),
   );
   const changed = new Set(Object.keys(state.overridden));
@@ -360,7 +348,9 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
   const offers: Offer[] = [];
   const newest = newestUndoable(plan, state);
   const names = stagesOn(plan, state);
-  if (newest >= 0 && state.phase !== "rolling_back") {
+  const would = openWould(state);
+  if (would !== undefined) offers.push(...wouldOffers(plan, state, would));
+  else if (newest >= 0 && state.phase !== "rolling_back") {
     offers.push(rollbackStage(state, stageAt(plan, newest).name));
   }
   if (names.length > 1 || (names.length > 0 && state.phase === "rolling_back")) {
@@ -382,7 +372,8 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
       !(hold.reason === "rolled_back" && Object.keys(state.latched).length > 0),
   );
   const adopts = hasHold(state, "drift") && aheadOfPlan(plan, state, -1).length > 0;
-  if (resumable) offers.push({ ...resumeOffer(state), ...(adopts ? { label: "Adopt, resume" } : {}) });
+  if (resumable && would === undefined)
+    offers.push({ ...resumeOffer(state), ...(adopts ? { label: "Adopt, resume" } : {}) });
   const soaking = state.stages.some((stage) => stage.status === "soaking") && state.review === undefined;
   if (state.holds.length === 0 && soaking) {
     offers.push({

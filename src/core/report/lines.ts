@@ -1,13 +1,15 @@
 /** What read verbs answer, as lines of text: list, status, plan, history, evidence, help. */
-import { boundOf, worstBound } from "../bound.ts";
+import { boundOf, flipSource, worstBound } from "../bound.ts";
 import type { Recorded } from "../event.ts";
 import type { Guard, Plan } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
+import type { Measured } from "../rehearsal.ts";
 import { isOpenRun } from "../rollout/state.ts";
 import type { Run } from "../target.ts";
 import { formatClock, formatDuration, SECOND } from "../time.ts";
 import { type DeskNoun, type Direction, typedAs, VERBS, type VerbSpec } from "../verbs.ts";
-import { type Card, plannedName, whatOf } from "./card.ts";
+import type { Card } from "./card.ts";
+import { plannedName, whatOf } from "./stage-words.ts";
 import { eventInWords } from "./words.ts";
 
 const MARKS = { done: "x", now: ">", next: " ", undone: "-", skipped: "." } as const;
@@ -22,6 +24,7 @@ export function cardLines(card: Card, zone: string): readonly string[] {
     head,
     `[${"#".repeat(full)}${"-".repeat(width - full)}] ${Math.round(card.progress * 100)} %${next}`,
     card.says,
+    ...(card.work === undefined ? [] : [card.work]),
   ];
   for (const row of card.rows) {
     const when = row.wall === undefined ? "        " : formatClock(row.wall, zone);
@@ -59,33 +62,37 @@ function listLine(plan: Plan): string {
 }
 
 function openInWords({ state }: Run): string {
-  return state.phase === "stuck" ? `[quarantined: ${state.run}]` : `[live: ${state.run}]`;
+  return state.phase === "stuck"
+    ? `[quarantined: ${state.run}]`
+    : `[live: ${state.run}${state.mode === "observe" ? ", OBSERVES" : ""}]`;
 }
 
-export function planLines(plan: Plan): readonly string[] {
+/** What a rollout will do. With what a rehearsal `measured`, its bounds count with that; `nowWall` (Unix ms) tells how old it is. */
+export function planLines(plan: Plan, measured?: Measured, nowWall = 0): readonly string[] {
   const stages = plan.stages.map((stage) => {
     const soak = stage.substages.map((sub) => formatDuration(sub.soakMs)).join(" + ");
     const gate = stage.approval === undefined ? "" : `, approval by ${stage.approval.from}`;
-    return `${plannedName(stage.atMs).padEnd(8)} ${stage.name}: ${whatOf(stage)}${soak === "" ? "" : `, soak ${soak}`}${gate}`;
+    const only = stage.window === undefined ? "" : `, only ${stage.window.text} ${stage.window.zone}`;
+    return `${plannedName(stage.atMs).padEnd(8)} ${stage.name}: ${whatOf(plan, stage)}${soak === "" ? "" : `, soak ${soak}`}${gate}${only}`;
   });
-  const worst = worstBound(plan);
+  const worst = worstBound(plan, measured);
   const bound =
     worst === undefined
       ? "no guard rolls back by itself"
-      : `worst case from visible breach to off: ${Math.round(worst.totalMs / SECOND)} s (${worst.guard})`;
+      : `worst case from visible breach to off: ${Math.round(worst.totalMs / SECOND)} s (${worst.guard}); of it the flip: ${formatDuration(worst.parts.flipMs)}, ${flipSource(measured, nowWall)}`;
   const forward =
     plan.forward === undefined ? [] : [`forward steps only ${plan.forward.text} ${plan.forward.zone}`];
   return [
     `${plan.rollout}: ${plan.service}, ${plan.environment}`,
     ...stages,
-    ...plan.guards.map((guard) => guardLine(plan, guard)),
+    ...plan.guards.map((guard) => guardLine(plan, guard, measured)),
     ...forward,
     `after a failed look: ${plan.unwind}; blind: hold, page after ${formatDuration(plan.blindAfterMs)}, then ${plan.onBlind}`,
     bound,
   ];
 }
 
-function guardLine(plan: Plan, guard: Guard): string {
+function guardLine(plan: Plan, guard: Guard, measured: Measured | undefined): string {
   const every = `every ${formatDuration(guard.intervalMs)}`;
   const stages = guard.stages === undefined ? "" : ` in ${guard.stages.join(", ")}`;
   switch (guard.kind) {
@@ -98,7 +105,7 @@ function guardLine(plan: Plan, guard: Guard): string {
       return `guard ${guard.name}: must not rise to ${limit} within ${formatDuration(guard.horizonMs)}, ${every}, then ${guard.consequence}; nothing waits for it${stages}`;
     }
     case "threshold": {
-      const seconds = Math.round(boundOf(plan, guard).totalMs / SECOND);
+      const seconds = Math.round(boundOf(plan, guard, measured).totalMs / SECOND);
       return `guard ${guard.name}: ${limits(guard)}, breach ${guard.breach.k} of ${guard.breach.n} ${every}, then ${guard.consequence} within ${seconds} s${stages}`;
     }
   }

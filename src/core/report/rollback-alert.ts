@@ -1,15 +1,15 @@
 /** The message of a rollback: why, when, who, how it stands now and what comes next; edited from the decision to the recovery. */
 import { worstBound } from "../bound.ts";
 import { type Cause, formatActor, type Recorded } from "../event.ts";
-import { flagsOfStage, type Plan } from "../plan.ts";
+import { flagsOfStage, type Plan, type Stage, settingInWords } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
 import { lookUntil } from "../rollout/backward.ts";
 import { alsoFiring, isFiring } from "../rollout/on-alert.ts";
-import { isOpenRun, isUndoable, stagesOn } from "../rollout/state.ts";
-import { formatSetting } from "../setting.ts";
+import { isOpenRun, isUndoable, stageAt, stagesOn } from "../rollout/state.ts";
 import { formatDuration } from "../time.ts";
 import { cardOf, offersOf } from "./card.ts";
+import { isValue } from "./stage-words.ts";
 import {
   type Alert,
   type AlertLine,
@@ -21,13 +21,14 @@ import {
   type Told,
 } from "./told.ts";
 import { causeInWords } from "./words.ts";
+import { remainsOf } from "./work.ts";
 
 /** The instants of one rollback, from its own events, so that an old message stays true when a newer rollback follows. */
 interface Course {
   readonly started: Recorded & { readonly event: Of<"rollback_started"> };
   readonly offWall: number | undefined;
   readonly confirmedWall: number | undefined;
-  readonly seenBy: "service" | "store" | undefined;
+  readonly seenBy: "service" | "store" | "lever" | undefined;
   readonly recovered: (Recorded & { readonly event: Of<"recovered"> }) | undefined;
   readonly failed: (Recorded & { readonly event: Of<"look_failed"> }) | undefined;
   readonly breachWall: number | undefined;
@@ -62,7 +63,9 @@ export function rollbackAlert(told: Told, seq: number): Alert | undefined {
   const { plan } = told;
   const { started, offWall, failed, recovered } = course;
   const flags = started.event.flips.map((flip) => flip.flag);
-  const settings = started.event.flips.map((flip) => `${flip.flag} ${formatSetting(flip.to)}`).join(", ");
+  const settings = started.event.flips
+    .map((flip) => `${flip.flag} ${settingInWords(plan, flip.flag, flip.to)}`)
+    .join(", ");
   const tookMs = offWall === undefined ? undefined : offWall - (course.breachWall ?? started.wall);
   const took = tookMs === undefined ? "" : ` · ${formatDuration(tookMs)}`;
   const title =
@@ -81,24 +84,43 @@ export function rollbackAlert(told: Told, seq: number): Alert | undefined {
     title,
     lines: [
       line("Why", ...whyParts(started.event.cause, why)),
-      line("When", ...whenParts(course)),
+      line("When", ...whenParts(plan, course)),
       line("Who", whoOf(started.event)),
       line("Now", ...nowParts(told, course, seq)),
+      ...remainsLines(told, course),
       ...nextLines(told, course, tookMs),
     ],
     offers: rollbackOffers(told, seq, flags),
-    summary: `${done} ${flags.join(", ")} in ${plan.rollout} (${plan.environment}): ${why.replace(/[.\s]+$/, "")}. ${outcome.charAt(0).toUpperCase()}${outcome.slice(1)}.`,
+    summary: `${done} ${flags.join(", ")} in ${plan.rollout} (${plan.environment}): ${why.replace(/[.\s]+$/, "")}. ${outcome.charAt(0).toUpperCase()}${outcome.slice(1)}.${remainsInSummary(told, course)}`,
   };
+}
+
+/** `batch-limit back to 1,000; 8,942 records of this stage remain`: a rollback of a value removes nothing of what came in meanwhile. */
+function remainsLines(told: Told, { started, recovered, failed }: Course): readonly AlertLine[] {
+  const remains = remainsOf(told.plan, started.event, (failed ?? recovered)?.event);
+  if (remains === undefined) return [];
+  const back = started.event.flips.map(
+    ({ flag, to }) => `${flag} back to ${settingInWords(told.plan, flag, to)}`,
+  );
+  const hint = remains.count === 0 ? "" : "; going back removed none of them";
+  return [line("Remains", `${back.join(", ")}; ${remains.text}${hint}.`)];
+}
+
+function remainsInSummary(told: Told, { started, recovered, failed }: Course): string {
+  const remains = remainsOf(told.plan, started.event, (failed ?? recovered)?.event);
+  return remains === undefined ? "" : ` ${remains.text.charAt(0).toUpperCase()}${remains.text.slice(1)}.`;
 }
 
 /** An alert is told with the instant at which it began, in the reader's own time. */
 function whyParts(cause: Cause, why: string): readonly Part[] {
   if (cause.kind !== "alert") return [why];
-  return [`alert ${cause.name} fired `, { wall: cause.startsAt }, `, ${cause.detail}`];
+  const also = cause.also === undefined ? "" : `; ${cause.also}`;
+  return [`alert ${cause.name} fired `, { wall: cause.startsAt }, `, ${cause.detail}${also}`];
 }
 
 function whoOf(event: Of<"rollback_started">): string {
-  const { by, cause } = event;
+  const { by, byHand, cause } = event;
+  if (byHand === true) return "people, by hand, after Belay had said that it would";
   if (by.kind === "person") return formatActor(by);
   if (cause.kind === "alert") return `Belay (alert ${cause.name})`;
   return cause.kind === "breach" || cause.kind === "still_breaching"
@@ -106,15 +128,22 @@ function whoOf(event: Of<"rollback_started">): string {
     : "Belay";
 }
 
-function whenParts({ breachWall, started, offWall, confirmedWall, seenBy }: Course): readonly Part[] {
+const CONFIRMED = {
+  service: " → confirmed by the service ",
+  store: " → confirmed by the store only ",
+  lever: " → held off by the second lever, confirmed by the service ",
+} as const;
+
+function whenParts(
+  plan: Plan,
+  { breachWall, started, offWall, confirmedWall, seenBy }: Course,
+): readonly Part[] {
+  const isOff = started.event.flips.every(({ flag, to }) => !isValue(plan, flag, to));
   const parts: Part[] = [];
   if (breachWall !== undefined) parts.push("breach ", { wall: breachWall }, " → ");
   parts.push("decided ", { wall: started.wall });
-  if (offWall !== undefined) parts.push(" → off ", { wall: offWall });
-  if (confirmedWall !== undefined)
-    parts.push(seenBy === "service" ? " → confirmed by the service " : " → confirmed by the store only ", {
-      wall: confirmedWall,
-    });
+  if (offWall !== undefined) parts.push(isOff ? " → off " : " → back ", { wall: offWall });
+  if (confirmedWall !== undefined) parts.push(CONFIRMED[seenBy ?? "store"], { wall: confirmedWall });
   return parts;
 }
 
@@ -207,11 +236,13 @@ function rollbackOffers(told: Told, seq: number, flags: readonly string[]): read
   const undecided = state.phase !== "walking" || state.holds.some((hold) => hold.reason === "not_the_cause");
   if (isOpenRun(state) && undecided)
     offers.push(...offersOf(plan, state).filter((offer) => offer.style === "danger"));
-  const index = plan.stages.findIndex(
-    (stage) =>
-      isUndoable(stage) &&
-      flagsOfStage(stage).some((flag) => flags.includes(flag) && Object.hasOwn(state.latched, flag)),
-  );
+  const isLocked = (stage: Stage): boolean =>
+    isUndoable(stage) &&
+    flagsOfStage(stage).some((flag) => flags.includes(flag) && Object.hasOwn(state.latched, flag));
+  // Of a value several stages have the flag: the one meant is the lowest that went back.
+  const back = [...(eventAt(told, seq, "rollback_started")?.event.stages ?? [])].sort((a, b) => a - b);
+  const lowest = back.find((at) => isLocked(stageAt(plan, at)));
+  const index = lowest ?? plan.stages.findIndex(isLocked);
   const name = plan.stages[index]?.name;
   if (name !== undefined && state.phase !== "rolling_back" && state.phase !== "looking") {
     offers.push({

@@ -1,6 +1,6 @@
 /** A live rollout in a few words, for posts that tell of everything at once. */
 import type { Plan } from "../plan.ts";
-import { isBegun, isLive, pendingBackward, type State } from "../rollout/state.ts";
+import { isBegun, isLive, pendingAsked, pendingBackward, type State } from "../rollout/state.ts";
 import { cardOf, type Shown } from "./card.ts";
 import type { RolloutFact } from "./health-post.ts";
 
@@ -24,8 +24,11 @@ function goesForward({ phase, holds }: State): boolean {
 /** Whether flags of this run are on their way, forward or back: nothing of its service is to be restarted meanwhile. */
 export function isStepUnderWay(plan: Plan, state: State): boolean {
   if (!isLive(state)) return pendingBackward(state).length > 0;
-  const isEnabling = plan.stages.some(
-    (_, index) => isBegun(state.stages[index]) && state.stages[index]?.status === "enabling",
-  );
+  // People who were asked to flip may take days; what they need a restart for is theirs to know.
+  const isEnabling =
+    pendingAsked(state).length === 0 &&
+    plan.stages.some(
+      (_, index) => isBegun(state.stages[index]) && state.stages[index]?.status === "enabling",
+    );
   return state.phase === "rolling_back" || isEnabling || pendingBackward(state).length > 0;
 }

@@ -12,7 +12,7 @@ export interface AlertLine {
   readonly parts: readonly Part[];
 }
 
-export type AlertKind = "rollback" | "approval" | "review" | "baseline" | "page" | "hold";
+export type AlertKind = "rollback" | "approval" | "review" | "baseline" | "page" | "hold" | "ask" | "would";
 
 export interface Alert {
   readonly title: string;

@@ -1,20 +1,25 @@
 /** Each event in words, as threads, histories and terminals show it: who, what, why. */
 import { type Cause, type Flip, formatActor, type RolloutEvent } from "../event.ts";
-import type { Plan } from "../plan.ts";
+import { type Plan, settingInWords } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
-import { formatSetting } from "../setting.ts";
-import { formatDuration } from "../time.ts";
+import { formatDuration, SECOND } from "../time.ts";
+import { workInWords } from "./work.ts";
 
 function stageName(plan: Plan, index: number): string {
   return plan.stages[index]?.name ?? `stage ${index}`;
 }
 
-export function flipsInWords(flips: readonly Flip[]): string {
-  return flips.map((flip) => `${flip.flag} ${formatSetting(flip.to)}`).join(", ");
+export function flipsInWords(plan: Plan, flips: readonly Flip[]): string {
+  return flips.map((flip) => `${flip.flag} ${settingInWords(plan, flip.flag, flip.to)}`).join(", ");
 }
 
-/** Why a rollback happened, in one clause. */
+/** Why a rollback happened, in one clause; and what else happened, where the service changed too. */
 export function causeInWords(cause: Cause): string {
+  const also = cause.kind === "person" ? undefined : cause.also;
+  return also === undefined ? plainCause(cause) : `${plainCause(cause)}; ${also}`;
+}
+
+function plainCause(cause: Cause): string {
   switch (cause.kind) {
     case "breach":
       return cause.reason === "target_down"
@@ -47,6 +52,9 @@ export function holdInWords(reason: string): string {
     approval_expired: "the approval lapsed",
     no_go: "signed off no-go",
     alert_storm: "alerts of several services at once",
+    unattributed: "the service was deployed or restarted inside the soak",
+    flag_replaced: "a flag is not the one it was",
+    would_roll_back: "Belay observes and would have rolled back",
   };
   return words[reason] ?? reason;
 }
@@ -55,11 +63,11 @@ export function holdInWords(reason: string): string {
 export function eventInWords(plan: Plan, event: RolloutEvent): string | undefined {
   switch (event.kind) {
     case "rollout_started":
-      return `${formatActor(event.by)} started the rollout, ${stageName(plan, event.first)} to ${stageName(plan, event.end)}`;
+      return `${formatActor(event.by)} started the rollout, ${stageName(plan, event.first)} to ${stageName(plan, event.end)}${rehearsedInWords(event)}`;
     case "end_set":
       return `${formatActor(event.by)} set the end to ${stageName(plan, event.end)}`;
     case "stage_started":
-      return `${stageName(plan, event.stage)} begins: ${flipsInWords(event.flips) || "nothing to change"}`;
+      return `${stageName(plan, event.stage)} begins: ${flipsInWords(plan, event.flips) || "nothing to change"}`;
     case "stage_enabled":
       return `${stageName(plan, event.stage)} read back; the soak starts`;
     case "stage_withdrawn":
@@ -80,12 +88,19 @@ export function eventInWords(plan: Plan, event: RolloutEvent): string | undefine
     case "resumed":
       return event.by.kind === "belay"
         ? `evidence is fresh again; resumed (${event.reasons.join(", ")})`
-        : `${formatActor(event.by)} resumed (${event.reasons.join(", ")})`;
+        : `${formatActor(event.by)} ${event.reasons.includes("would_roll_back") ? "lets it stand" : "resumed"} (${event.reasons.join(", ")})${because(event)}`;
     case "verdict_changed":
       return verdictInWords(plan, event);
     default:
       return gateOrBackInWords(plan, event);
   }
+}
+
+function rehearsedInWords({ rehearsed }: Extract<RolloutEvent, { kind: "rollout_started" }>): string {
+  if (rehearsed === undefined) return "";
+  const { beforeMs, flipMs } = rehearsed;
+  const when = beforeMs < SECOND ? "just before" : `${formatDuration(beforeMs)} before`;
+  return `; going back was rehearsed ${when}${flipMs === undefined ? "" : ` (slowest flag ${formatDuration(flipMs)})`}`;
 }
 
 function verdictInWords(plan: Plan, event: Extract<RolloutEvent, { kind: "verdict_changed" }>): string {
@@ -115,7 +130,17 @@ type Rest = Exclude<
   }
 >;
 
-function gateOrBackInWords(plan: Plan, event: Rest): string {
+/** How far the work was by then, as the end of a clause. */
+function workBy(plan: Plan, done: number | undefined): string {
+  const work = done === undefined ? undefined : workInWords(plan, done);
+  return work === undefined ? "" : ` at ${work}`;
+}
+
+function because(event: { readonly because?: string }): string {
+  return event.because === undefined ? "" : ` (${event.because})`;
+}
+
+function gateOrBackInWords(plan: Plan, event: Rest): string | undefined {
   switch (event.kind) {
     case "approval_requested":
       return `${stageName(plan, event.stage)} waits for approval by ${event.from}, asked for by ${formatActor(event.requester)}`;
@@ -132,19 +157,31 @@ function gateOrBackInWords(plan: Plan, event: Rest): string {
     case "signed_off":
       return `${formatActor(event.by)} signed off ${stageName(plan, event.stage)}: ${event.decision}${event.because === undefined ? "" : ` (${event.because})`}`;
     case "rollback_started":
-      return `${formatActor(event.by)} rolls back ${flipsInWords(event.flips)}: ${causeInWords(event.cause)}`;
+      return `${event.byHand === true ? "people have taken back by hand" : `${formatActor(event.by)} rolls back`} ${flipsInWords(plan, event.flips)}${workBy(plan, event.progress)}: ${causeInWords(event.cause)}`;
     case "rollback_off":
-      return "flags read back from the store";
+      return event.by === "lever" ? "the second lever holds the flags off" : "flags read back from the store";
     case "rollback_confirmed":
-      return event.seenBy === "service" ? "the service itself confirms" : "confirmed by the store";
+      return event.seenBy === "store" ? "confirmed by the store" : "the service itself confirms";
     case "recovered":
       return `recovered${event.guard === undefined ? "" : `: ${event.guard} passes again`}`;
     case "look_failed":
       return `still breaching after the rollback: ${event.guard}, ${event.detail}`;
     case "drift_found":
-      return `${event.flag} is ${formatSetting(event.found)}, expected ${formatSetting(event.expected)}: somebody changed it`;
+      return `${event.flag} is ${settingInWords(plan, event.flag, event.found)}, expected ${settingInWords(plan, event.flag, event.expected)}: ${event.by ?? "somebody"} changed it`;
+    case "deploy_found":
+      return `inside the soak, not by this rollout: ${event.detail}; the soak begins anew`;
+    case "versions_seen":
+      return undefined;
+    case "would_roll_back":
+      return `WOULD have rolled back ${flipsInWords(plan, event.flips)}: ${causeInWords(event.cause)}`;
+    case "mode_set":
+      return event.mode === "observe"
+        ? `${formatActor(event.by)} gave the flags to people: Belay judges and flips nothing${because(event)}`
+        : `${formatActor(event.by)} lets Belay flip again${because(event)}`;
+    case "lever_pulled":
+      return `second lever pulled for ${event.flags.join(", ")}: ${event.why}`;
     case "flip_corrected":
-      return `${event.flip.flag} had come back ${formatSetting(event.flip.from)} by a late write; set ${formatSetting(event.flip.to)} again`;
+      return `${event.flip.flag} had come back ${settingInWords(plan, event.flip.flag, event.flip.from)} by a late write; set ${settingInWords(plan, event.flip.flag, event.flip.to)} again`;
     case "paged":
       return `paged (${event.severity}): ${event.summary}`;
     case "unlatched":

@@ -1,12 +1,15 @@
 /** What a person may ask of a rollout, who asks, and what can come of it. */
-import type { Actor, RolloutEvent } from "../event.ts";
+import type { Actor, Mode, RolloutEvent } from "../event.ts";
 import type { Offer, Refusal } from "../refusal.ts";
 
 /** What one person asks of one rollout run. `to` of a rollback is the index of the newest stage that stays (-1: none). */
 export type Ask =
   | { readonly kind: "set_end"; readonly end: number }
   | { readonly kind: "hold"; readonly because?: string }
-  | { readonly kind: "resume" }
+  | { readonly kind: "resume"; readonly because?: string }
+  /** The installation's mode, for one run; `release` hands it to people for good. */
+  | { readonly kind: "mode"; readonly mode: Mode; readonly because?: string }
+  | { readonly kind: "release"; readonly because?: string }
   | { readonly kind: "advance" }
   | { readonly kind: "extend"; readonly ms: number }
   | { readonly kind: "stop"; readonly confirmed: boolean; readonly because?: string }

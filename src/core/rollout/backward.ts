@@ -1,9 +1,14 @@
 /** Going back: what is taken back and how far, its reading back, and flags that come back on by themselves. */
 import { type Actor, BELAY, type Cause, type Flip, type RolloutEvent, type Severity } from "../event.ts";
 import { type Consequence, flagsOfStage, type Guard, type Plan } from "../plan.ts";
-import { formatSetting, sameSetting } from "../setting.ts";
+import { formatSetting, sameSetting, typedSetting } from "../setting.ts";
 import { formatDuration, type Now, SECOND } from "../time.ts";
 import type { Judgement } from "../verdict.ts";
+import { attribute } from "./deploys.ts";
+import type { Reading } from "./desired.ts";
+import { isHeldByLever, onLever } from "./lever.ts";
+import { isAskedBack, wouldInstead } from "./observe.ts";
+import { placeOf } from "./place.ts";
 import {
   type FlipState,
   hasHold,
@@ -17,7 +22,16 @@ import {
   stageAt,
   takenBack,
 } from "./state.ts";
-import { judgementOf, serviceShows, storeShows, type World, watchedGuards } from "./world.ts";
+import {
+  changer,
+  changerOf,
+  judgementOf,
+  progressIn,
+  serviceShows,
+  storeShows,
+  type World,
+  watchedGuards,
+} from "./world.ts";
 
 /** An ON seen this soon after our OFF was read back is taken for a late duplicate of a write, not for a person's decision. */
 export const QUARANTINE_MS = 12 * SECOND;
@@ -74,7 +88,7 @@ export function planRollback(
   cause: Cause,
   by: Actor,
   also: readonly string[] = [],
-): RolloutEvent | undefined {
+): Extract<RolloutEvent, { kind: "rollback_started" }> | undefined {
   const stages: number[] = [];
   for (let index = plan.stages.length - 1; index > to; index--) {
     if (isBegun(state.stages[index]) && isUndoable(stageAt(plan, index))) stages.push(index);
@@ -91,7 +105,17 @@ export function planRollback(
       intent: `${state.run}.${state.revision + 1}.${flag}`,
     };
   });
-  return { kind: "rollback_started", to, stages, flips, cause, by };
+  const began = state.stages[stages.at(-1) ?? -1]?.progress;
+  return {
+    kind: "rollback_started",
+    to,
+    stages,
+    flips,
+    cause,
+    by,
+    ...(began === undefined ? {} : { began }),
+    ...progressIn(world),
+  };
 }
 
 /** Whether only people may take this flag back. */
@@ -125,12 +149,15 @@ export function takeBackOurselves(
   state: State,
   world: World,
   to: number,
-  cause: Cause,
+  because: Cause,
   why: string,
 ): readonly RolloutEvent[] {
   const reach = reachOf(plan, state, to);
+  const { cause, news } = attribute(plan, state, world, because);
   const started = planRollback(plan, state, world, reach.to, cause, BELAY);
-  const events: RolloutEvent[] = started === undefined ? [] : [started];
+  const decided =
+    started === undefined || state.mode !== "observe" ? started : wouldInstead(plan, state, started);
+  const events: RolloutEvent[] = decided === undefined ? [] : [...news, ...[decided].flat()];
   if (reach.spared.length === 0 || hasHold(state, "undo_by_hand")) return events;
   const runbook = plan.runbook === undefined ? "" : `; runbook ${plan.runbook}`;
   const summary = `${why}. ${reach.spared.join(", ")} can only be taken back by a person${runbook}`;
@@ -202,7 +229,17 @@ export function onRollingBack(plan: Plan, state: State, world: World, now: Now):
     const deeper = takeBackOurselves(plan, state, world, -1, breachCause(worst), why);
     if (deeper.length > 0) return deeper;
   }
-  if (pendingBackward(state).length > 0) return onUnverified(plan, state, world, now);
+  const pending = pendingBackward(state);
+  if (pending.length > 0) {
+    const events = onLever(plan, state, world, now);
+    if (events.length > 0) return events;
+    if (!pending.every((flip) => isHeldByLever(plan, state, world, flip)))
+      return onUnverified(plan, state, world, now);
+    return [
+      ...(rollback.offAt === undefined ? [{ kind: "rollback_off", by: "lever" } as const] : []),
+      { kind: "rollback_confirmed", seenBy: "lever" },
+    ];
+  }
   if (rollback.offAt === undefined) return [{ kind: "rollback_off" }];
   const unseen = unseenFlags(plan, state, world);
   if (unseen.length === 0)
@@ -211,16 +248,26 @@ export function onRollingBack(plan: Plan, state: State, world: World, now: Now):
   return now.steady - rollback.offAt < patience ? NONE : [{ kind: "rollback_confirmed", seenBy: "store" }];
 }
 
-/** Pages, once, when flags that are to go back have not been read back for too long, with the step to do by hand. */
+/** Pages, once, when flags that are to go back have not been read back for too long or are refused for good, with the step to do by hand. */
 export function onUnverified(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
-  const late = pendingBackward(state).filter(({ at }) => now.steady - at >= UNVERIFIED_PAGE_MS);
+  const refused = world.backwardRefused;
+  const late = pendingBackward(state).filter(
+    ({ at }) => refused !== undefined || now.steady - at >= UNVERIFIED_PAGE_MS,
+  );
   const [oldest] = late;
   if (oldest === undefined) return NONE;
   const todo = late
-    .map(({ flip }) => `set ${plan.flags[flip.flag]?.key ?? flip.flag} to ${formatSetting(flip.to)}`)
+    .map(
+      ({ flip }) =>
+        `set ${plan.flags[flip.flag]?.key ?? flip.flag} to ${typedSetting(flip.to, plan.flags[flip.flag])}`,
+    )
     .join(", ");
   const fault = world.storeFault === undefined ? "" : ` (${world.storeFault})`;
-  const summary = `${plan.rollout}: not read back after ${formatDuration(UNVERIFIED_PAGE_MS)}${fault}. By hand: ${todo}. Belay keeps trying.`;
+  const what =
+    refused === undefined
+      ? `not read back after ${formatDuration(UNVERIFIED_PAGE_MS)}${fault}`
+      : `an OFF is refused (${refused})`;
+  const summary = `${plan.rollout}: ${what}. By hand, in ${placeOf(plan)}: ${todo}. Belay keeps trying.`;
   return page(state, `${state.run}.unverified.${oldest.flip.intent}`, "P1", summary);
 }
 
@@ -253,7 +300,9 @@ export function onComeback(state: State, world: World): readonly RolloutEvent[] 
     const reading = world.readings[flag];
     if (reading === undefined || reading.at <= fs.verifiedAt || sameSetting(reading.setting, fs.flip.to))
       continue;
-    if (isOwnLateWrite(state, fs, reading.intent, reading.at)) {
+    if (isAskedBack(state, flag, reading.setting)) continue;
+    // What people set themselves is theirs to set otherwise.
+    if (fs.asked !== true && isOwnLateWrite(state, fs, reading)) {
       const flip: Flip = {
         flag,
         from: reading.setting,
@@ -262,22 +311,32 @@ export function onComeback(state: State, world: World): readonly RolloutEvent[] 
       };
       return [{ kind: "flip_corrected", flip }];
     }
-    const found = `${flag} is ${formatSetting(reading.setting)}, Belay had set it ${formatSetting(fs.flip.to)}`;
+    const who = changerOf(world, flag);
+    const found = `${flag} is ${formatSetting(reading.setting)}, ${fs.asked === true ? "it was" : "Belay had set it"} ${formatSetting(fs.flip.to)}`;
     return [
-      { kind: "drift_found", flag, expected: fs.flip.to, found: reading.setting, direction: "ahead" },
-      { kind: "held", reason: "drift", detail: `${found}; somebody turned it on`, by: BELAY },
+      {
+        kind: "drift_found",
+        flag,
+        expected: fs.flip.to,
+        found: reading.setting,
+        direction: "ahead",
+        ...changer(world, flag),
+      },
+      { kind: "held", reason: "drift", detail: `${found}; ${who} turned it on`, by: BELAY },
       ...page(
         state,
         `${state.run}.drift.${flag}.${reading.version}`,
         "P1",
-        `${state.rollout}: ${found}; somebody turned it on`,
+        `${state.rollout}: ${found}; ${who} turned it on`,
       ),
     ];
   }
   return NONE;
 }
 
-function isOwnLateWrite(state: State, fs: FlipState, intent: string | undefined, readAt: number): boolean {
+function isOwnLateWrite(state: State, fs: FlipState, { at, by, intent }: Reading): boolean {
   if (intent !== undefined) return intent.startsWith(`${state.run}.`);
-  return readAt - (fs.verifiedAt ?? 0) <= QUARANTINE_MS;
+  // Nobody but this run writes its flags with Belay's token.
+  if (by !== undefined) return by.own;
+  return at - (fs.verifiedAt ?? 0) <= QUARANTINE_MS;
 }

@@ -2,6 +2,7 @@
 import { BELAY, type RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
 import { type Breached, breachCause, breaches, page, takeBackOurselves } from "./backward.ts";
+import { onBreachWhileAsking } from "./observe.ts";
 import { epochOf, hasHold, newestUndoable, type State } from "./state.ts";
 import type { World } from "./world.ts";
 
@@ -37,6 +38,9 @@ function takeBack(plan: Plan, state: State, world: World, breached: Breached): r
   const detail = `${guard.name}: ${judgement.detail ?? "breach"}`;
   const emergency = guard.consequence === "emergency";
   const newest = newestUndoable(plan, state);
+  if (isDismissed(state, breached)) return NONE;
+  const asking = onBreachWhileAsking(plan, state, world, detail);
+  if (asking.length > 0) return asking;
   if (isLeftToPeople(state, breached) && (newest < 0 || !emergency)) return NONE;
   if (newest >= 0)
     return takeBackOurselves(
@@ -53,6 +57,12 @@ function takeBack(plan: Plan, state: State, world: World, breached: Breached): r
     { kind: "held", reason: "breach_not_ours", detail, by: BELAY },
     ...page(state, `${state.run}.not_ours.${state.revision}`, "P1", summary),
   ];
+}
+
+/** A person called this breach a false alarm; what must go back at once goes back all the same where Belay flips. */
+function isDismissed(state: State, { guard }: Breached): boolean {
+  const isSaid = state.dismissed?.[guard.name] !== undefined;
+  return isSaid && (state.mode === "observe" || guard.consequence !== "emergency");
 }
 
 /** After a failed look people decide about the breach that outlived the flag; one that began after the guard had passed again is new. */

@@ -17,15 +17,15 @@ export interface Wish {
 }
 
 /**
- * The wishes of a rollout, in the order in which flags are to be taken back (newest stage first). Flags it never wrote, or that people took over,
- * have none; while it is held or going back, neither has an ON that was decided before and is not yet read back.
+ * The wishes of a rollout, in the order in which flags are to be taken back (newest stage first). Flags it never wrote, that people took over, or
+ * that people were asked to set, have none; while it is held or going back, neither has an ON that was decided before and is not yet read back.
  */
 export function desired(plan: Plan, state: State): readonly Wish[] {
   const flags = new Set(plan.stages.flatMap(flagsOfStage).reverse());
   const standsStill = state.phase !== "walking" || state.holds.length > 0;
   return [...flags].flatMap((flag) => {
     const flip = state.flips[flag];
-    if (flip === undefined || state.overridden[flag] !== undefined) return [];
+    if (flip === undefined || flip.asked === true || state.overridden[flag] !== undefined) return [];
     return flip.direction === "forward" && flip.verifiedAt === undefined && standsStill
       ? []
       : [toWish(flag, flip)];
@@ -60,6 +60,10 @@ export interface Reading {
   readonly intent?: string;
   /** False while the service still runs on an older value (env-file before its restart). */
   readonly effective: boolean;
+  /** What tells this flag from another one of the same key: its creation date or id, where the store has one. */
+  readonly id?: string;
+  /** Who wrote it last, where the store says so; `own`: with the token that Belay uses. */
+  readonly by?: { readonly name: string | undefined; readonly own: boolean };
   /** Steady ms at which the read began. */
   readonly at: number;
 }

@@ -21,3 +21,23 @@ export function flipStates(
 ): Record<string, FlipState> {
   return Object.fromEntries(flips.map((flip) => [flip.flag, { flip, direction, at, ...(limits ?? {}) }]));
 }
+
+/** The same flips, for people to make. */
+export function asked(flips: Readonly<Record<string, FlipState>>): Record<string, FlipState> {
+  return Object.fromEntries(
+    Object.entries(flips).map(([flag, { writeBy: _soon, verifyBy: _late, ...flip }]) => [
+      flag,
+      { ...flip, asked: true as const },
+    ]),
+  );
+}
+
+/** Flips toward the safe value that people have made already, as the store shows. */
+export function madeByPeople(flips: readonly Flip[], at: number): Record<string, FlipState> {
+  return Object.fromEntries(
+    flips.map((flip) => [
+      flip.flag,
+      { flip, direction: "backward" as const, at, verifiedAt: at, asked: true as const },
+    ]),
+  );
+}

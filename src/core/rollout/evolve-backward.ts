@@ -2,7 +2,9 @@
 import { type Cause, type HoldReason, type Recorded, tellingOf } from "../event.ts";
 import { flagsOfStage, type Plan } from "../plan.ts";
 import { sameSetting } from "../setting.ts";
-import { flipStates, type Of } from "./edits.ts";
+import { flipStates, madeByPeople, type Of } from "./edits.ts";
+import { acceptDeploys, applyDeploy } from "./evolve-deploy.ts";
+import { applyObserve, counting, dismissing } from "./evolve-observe.ts";
 import { type AlertMemory, flippedWallOf, isBegun, isLive, newestUndoable, type State } from "./state.ts";
 
 export type BackwardEvent = Of<
@@ -63,7 +65,12 @@ function startRollback(plan: Plan, s: State, event: Of<"rollback_started">, reco
           ? { ...stage, status: "pending" }
           : stage,
     ),
-    flips: { ...s.flips, ...flipStates(event.flips, "backward", at) },
+    flips: {
+      ...s.flips,
+      ...(event.byHand === true ? madeByPeople(event.flips, at) : flipStates(event.flips, "backward", at)),
+    },
+    // What Belay would have taken back is going back now.
+    holds: s.holds.filter((hold) => hold.reason !== "would_roll_back"),
     overridden: Object.fromEntries(Object.entries(s.overridden).filter(([flag]) => !flags.includes(flag))),
     latched: { ...s.latched, ...Object.fromEntries(latchable.map((flag) => [flag, { because, at }])) },
     rollback: {
@@ -117,23 +124,49 @@ const DECIDED_BY_PEOPLE: ReadonlySet<HoldReason> = new Set<HoldReason>([
   "alert_storm",
   "not_the_cause",
   "undo_by_hand",
+  "would_roll_back",
 ]);
 
-export type WatchEvent = Of<"held" | "resumed" | "drift_found" | "unlatched" | "verdict_changed" | "paged">;
+export type WatchEvent = Of<
+  | "held"
+  | "resumed"
+  | "drift_found"
+  | "unlatched"
+  | "verdict_changed"
+  | "paged"
+  | "deploy_found"
+  | "versions_seen"
+  | "would_roll_back"
+  | "mode_set"
+  | "lever_pulled"
+>;
 
-export function applyWatch(plan: Plan, s: State, event: WatchEvent, { at, wall }: Recorded): State {
+export function applyWatch(plan: Plan, s: State, event: WatchEvent, recorded: Recorded): State {
+  const { at, wall } = recorded;
   switch (event.kind) {
+    case "deploy_found":
+    case "versions_seen":
+      return applyDeploy(plan, s, event, recorded);
+    case "would_roll_back":
+    case "mode_set":
+      return applyObserve(plan, s, event, recorded);
+    case "lever_pulled": {
+      const flags = [...new Set([...(s.lever?.flags ?? []), ...event.flags])];
+      return { ...s, lever: { flags, at } };
+    }
     case "held": {
       const { reason, detail, by } = event;
       const others = s.holds.filter((hold) => hold.reason !== reason);
       const storm = reason === "alert_storm" ? alertMemory(plan, s, { stormAt: at }) : {};
-      return { ...s, ...storm, holds: [...others, { reason, detail, by, since: at, wall }] };
+      const ids = event.ids === undefined ? {} : { ids: { ...s.ids, ...event.ids } };
+      return { ...s, ...storm, ...ids, holds: [...others, { reason, detail, by, since: at, wall }] };
     }
     case "resumed": {
       const decided = event.reasons.some((reason) => DECIDED_BY_PEOPLE.has(reason));
       return {
-        ...s,
+        ...(event.by.kind === "person" ? acceptDeploys(s, wall) : s),
         ...(decided ? alertMemory(plan, s, { settledWall: wall }) : {}),
+        ...dismissing(s, event, at),
         holds: s.holds.filter((hold) => !event.reasons.includes(hold.reason)),
       };
     }
@@ -160,7 +193,7 @@ export function applyWatch(plan: Plan, s: State, event: WatchEvent, { at, wall }
       };
     case "verdict_changed": {
       const { kind: _kind, guard, ...rest } = event;
-      return { ...s, verdicts: { ...s.verdicts, [guard]: { ...rest, since: at } } };
+      return { ...s, ...counting(s, event), verdicts: { ...s.verdicts, [guard]: { ...rest, since: at } } };
     }
     case "paged":
       return { ...s, paged: [...s.paged, event.key] };

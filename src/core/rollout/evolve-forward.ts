@@ -1,8 +1,8 @@
 /** Folds the events that go forward, and those of the gates, into the state. */
-import type { Recorded } from "../event.ts";
+import { type Recorded, tellingOf } from "../event.ts";
 import type { Plan } from "../plan.ts";
-import { editStage, flipStates, type Of } from "./edits.ts";
-import type { StageState, State } from "./state.ts";
+import { asked, editStage, flipStates, madeByPeople, type Of } from "./edits.ts";
+import { newestFlagStage, type StageState, type State } from "./state.ts";
 
 export type ForwardEvent = Of<
   | "stage_started"
@@ -15,14 +15,15 @@ export type ForwardEvent = Of<
   | "flip_verified"
 >;
 
-export function applyForward(plan: Plan, s: State, event: ForwardEvent, { at, wall }: Recorded): State {
+export function applyForward(plan: Plan, s: State, event: ForwardEvent, recorded: Recorded): State {
+  const { at } = recorded;
   const edit = (index: number, change: (stage: StageState) => StageState): State => ({
     ...s,
     stages: editStage(s.stages, index, change),
   });
   switch (event.kind) {
     case "stage_started":
-      return startStage(plan, s, event, at, wall);
+      return startStage(plan, s, event, recorded);
     case "stage_enabled": {
       const next = edit(event.stage, (stage) => ({
         ...stage,
@@ -56,7 +57,7 @@ export function applyForward(plan: Plan, s: State, event: ForwardEvent, { at, wa
     case "advance_asked":
       return { ...edit(event.stage, (stage) => ({ ...stage, cut: true })), requester: event.by };
     case "flip_verified":
-      return verifyFlip(s, event.flag, event.intent, at);
+      return verifyFlip(plan, s, event, recorded);
   }
 }
 
@@ -72,25 +73,50 @@ function withdrawStage(plan: Plan, s: State, event: Of<"stage_withdrawn">, at: n
       status: substage === 0 ? "pending" : "soaking",
       substage: Math.max(0, substage - 1),
     })),
-    flips: { ...kept, ...flipStates(event.flips, "backward", at) },
+    flips: {
+      ...kept,
+      // Where people flip, the flags stay as they were found: nothing was written and nothing is to be.
+      ...(s.mode === "observe" ? madeByPeople(event.flips, at) : flipStates(event.flips, "backward", at)),
+    },
   };
 }
 
-function verifyFlip(s: State, flag: string, intent: string, at: number): State {
+function verifyFlip(plan: Plan, s: State, event: Of<"flip_verified">, { at, wall }: Recorded): State {
+  const { flag, intent } = event;
   const known = s.flips[flag];
   if (known === undefined || known.flip.intent !== intent || known.verifiedAt !== undefined) return s;
-  return { ...s, flips: { ...s.flips, [flag]: { ...known, verifiedAt: at } } };
+  const flips = { ...s.flips, [flag]: { ...known, verifiedAt: at } };
+  if (known.asked !== true) return { ...s, flips };
+  // People flip when they like: what was measured since they were asked says nothing about the flip.
+  return {
+    ...s,
+    flips,
+    epoch: { at, settle: false },
+    stages: editStage(s.stages, newestFlagStage(plan, s), (stage) => ({ ...stage, flippedWall: wall })),
+  };
 }
 
-function startStage(plan: Plan, s: State, event: Of<"stage_started">, at: number, wall: number): State {
+function workAtStart(progress: number | undefined): Pick<StageState, "progress"> {
+  return progress === undefined ? {} : { progress };
+}
+
+function startStage(plan: Plan, s: State, event: Of<"stage_started">, recorded: Recorded): State {
+  const { at, wall } = recorded;
   const limits = { writeBy: event.writeBy, verifyBy: event.verifyBy };
   const flags = new Set(event.flips.map((flip) => flip.flag));
-  const { approval: _used, baselineAsk: _answered, ...rest } = s;
+  const { approval: _used, baselineAsk: _answered, unattributed: _before, ...rest } = s;
   const direction = plan.stages[event.stage]?.baseline === true ? "backward" : "forward";
+  const { stage, substage } = event;
+  const flips =
+    s.mode === "observe"
+      ? asked(flipStates(event.flips, direction, at))
+      : flipStates(event.flips, direction, at, direction === "forward" ? limits : undefined);
   return {
     ...rest,
-    stages: editStage(s.stages, event.stage, (stage) => ({
+    ...(s.mode === "observe" ? { asking: { seq: tellingOf(recorded), stage, substage } } : {}),
+    stages: editStage(s.stages, event.stage, ({ progress, ...stage }) => ({
       ...stage,
+      ...workAtStart(event.substage === 0 ? event.progress : progress),
       status: "enabling",
       substage: event.substage,
       soakedMs: 0,
@@ -101,10 +127,7 @@ function startStage(plan: Plan, s: State, event: Of<"stage_started">, at: number
       startedWall: event.substage === 0 ? wall : (stage.startedWall ?? wall),
       flippedWall: wall,
     })),
-    flips: {
-      ...s.flips,
-      ...flipStates(event.flips, direction, at, direction === "forward" ? limits : undefined),
-    },
+    flips: { ...s.flips, ...flips },
     overridden: Object.fromEntries(Object.entries(s.overridden).filter(([flag]) => !flags.has(flag))),
     epoch: { at, settle: false },
   };

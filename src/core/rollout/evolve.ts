@@ -4,7 +4,7 @@ import type { Plan } from "../plan.ts";
 import { editStage, type Of } from "./edits.ts";
 import { applyBackward, applyWatch } from "./evolve-backward.ts";
 import { applyForward, applyGate } from "./evolve-forward.ts";
-import { newestStage, type StageState, type State } from "./state.ts";
+import { newestStage, pendingAsked, type StageState, type State } from "./state.ts";
 
 /** The state after `recorded`. The first event of a run must be `rollout_started`, and no later one may be. */
 export function evolve(plan: Plan, before: State | undefined, recorded: Recorded): State {
@@ -29,6 +29,9 @@ const FACELESS: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]
   "flip_verified",
   "refused",
   "paged",
+  "versions_seen",
+  // The hold that comes with it changes the buttons; more replicas of the same deploy do not.
+  "deploy_found",
 ]);
 
 function begin(plan: Plan, event: Of<"rollout_started">, { at, wall, seq }: Recorded): State {
@@ -56,6 +59,8 @@ function begin(plan: Plan, event: Of<"rollout_started">, { at, wall, seq }: Reco
     end: event.end,
     stages: plan.stages.map(() => pending),
     recorded: event.recorded,
+    ...(event.ids === undefined ? {} : { ids: event.ids }),
+    ...(event.mode === undefined ? {} : { mode: event.mode }),
     flips: {},
     overridden: {},
     latched: {},
@@ -69,12 +74,13 @@ function begin(plan: Plan, event: Of<"rollout_started">, { at, wall, seq }: Reco
   };
 }
 
-/** Whether the plan's clock stands still: held, waiting for people, or going back. */
+/** Whether the plan's clock stands still: held, waiting for people (an approval, a flip that they were asked for), or going back. */
 function isStopped(state: State): boolean {
   return (
     state.holds.length > 0 ||
     (state.approval !== undefined && state.approval.approvedBy === undefined) ||
     (state.baselineAsk !== undefined && !state.baselineAsk.confirmed) ||
+    pendingAsked(state).length > 0 ||
     state.phase !== "walking"
   );
 }
@@ -133,6 +139,11 @@ function apply(plan: Plan, s: State, recorded: Recorded): State {
     case "unlatched":
     case "verdict_changed":
     case "paged":
+    case "deploy_found":
+    case "versions_seen":
+    case "would_roll_back":
+    case "mode_set":
+    case "lever_pulled":
       return applyWatch(plan, s, event, recorded);
     case "refused":
       return s;

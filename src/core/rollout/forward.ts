@@ -1,33 +1,37 @@
 /** Decisions that go forward: when the next step may start, what it waits for, and whether an enabled stage has taken effect. */
-import { BELAY, type Flip, type RolloutEvent } from "../event.ts";
-import { flagsOfStage, type Guard, isWaitedFor, type Plan } from "../plan.ts";
-import { formatSetting, OFF, sameSetting } from "../setting.ts";
-import { formatDuration, isOpen, MINUTE, type Now, opensAt, SECOND } from "../time.ts";
+import type { Flip, RolloutEvent } from "../event.ts";
+import { flagsOfStage, type Guard, isWaitedFor, type Plan, settingInWords } from "../plan.ts";
+import { OFF, sameSetting } from "../setting.ts";
+import {
+  allOpenAt,
+  type ForwardWindow,
+  formatDay,
+  formatDuration,
+  MINUTE,
+  type Now,
+  SECOND,
+} from "../time.ts";
 import type { Judgement } from "../verdict.ts";
-import { page, UNVERIFIED_PAGE_MS } from "./backward.ts";
+import { leverInTheWay } from "./lever.ts";
+import { askedInWords } from "./observe.ts";
 import {
   epochOf,
   guardsFor,
   isUndoable,
-  newestFlagStage,
   newestStage,
   pendingBackward,
-  pendingForward,
   plannedAt,
   type State,
-  settingUpTo,
   soakNeededMs,
   stageAt,
   substageAt,
 } from "./state.ts";
-import { judgementOf, serviceShows, storeShows, type World, watchedGuards } from "./world.ts";
+import { judgementOf, progressIn, type World, watchedGuards } from "./world.ts";
 
 /** A forward write must begin within this time of its decision. */
 export const WRITE_BY_MS = 5 * SECOND;
 /** An approval serves one stage and lapses after this time. */
 export const APPROVAL_MS = 15 * MINUTE;
-
-const NONE: readonly RolloutEvent[] = [];
 
 /** Why the next forward step does not start now; stable codes shown by status, refusals and the card. */
 export type WaitCode =
@@ -36,8 +40,10 @@ export type WaitCode =
   | "looking"
   | "soaking"
   | "enabling"
+  | "asked"
   | "planned_time"
   | "forward_hours"
+  | "window"
   | "latched"
   | "requires"
   | "baseline_ask"
@@ -47,6 +53,7 @@ export type WaitCode =
   | "blind"
   | "flag_store"
   | "restarting"
+  | "second_lever"
   | "ended";
 
 /** The next forward step: its events, what it waits for, or that only fresh evidence is lacking (`ask`). */
@@ -70,6 +77,8 @@ export function nextForward(plan: Plan, state: State, world: World, now: Now): N
   if (state.phase !== "walking") return wait("ended", `the rollout is ${state.phase}`);
   const [hold] = state.holds;
   if (hold !== undefined) return wait("held", `${hold.reason}: ${hold.detail}`);
+  const alarm = falseAlarm(plan, state, world);
+  if (alarm !== undefined) return wait("guard", alarm);
   if (state.review !== undefined)
     return wait("review", `${stageAt(plan, state.review.stage).name} waits for its sign-off`);
   const step = nextStep(plan, state, now);
@@ -83,13 +92,27 @@ export function nextForward(plan: Plan, state: State, world: World, now: Now): N
   return throughGates(plan, state, world, now, step);
 }
 
+/** A breach that a person called a false alarm still lets nothing go forward. */
+function falseAlarm(plan: Plan, state: State, world: World): string | undefined {
+  if (state.dismissed === undefined) return undefined;
+  const guard = watchedGuards(plan, state).find(
+    (one) =>
+      state.dismissed?.[one.name] !== undefined && judgementOf(plan, state, world, one).verdict === "breach",
+  );
+  if (guard === undefined) return undefined;
+  return `${guard.name} is in breach, called a false alarm; nothing goes forward before it passes`;
+}
+
 function nextStep(plan: Plan, state: State, now: Now): Step | Extract<Next, { kind: "wait" }> {
   const newest = newestStage(state);
   if (newest < 0) return { kind: "stage", stage: state.first, substage: 0 };
   const stage = state.stages[newest];
   const name = stageAt(plan, newest).name;
-  if (stage?.status === "enabling")
+  if (stage?.status === "enabling") {
+    const asked = askedInWords(plan, state);
+    if (asked !== "") return { kind: "wait", code: "asked", detail: `${name} waits for ${asked} by people` };
     return { kind: "wait", code: "enabling", detail: `${name} is being read back` };
+  }
   if (stage?.status !== "passed") {
     const left = Math.max(0, soakNeededMs(plan, state, newest) - (stage?.soakedMs ?? 0));
     const until = (stage?.creditedTo ?? now.steady) + left;
@@ -115,11 +138,27 @@ function isDue(plan: Plan, state: State, step: Extract<Step, { kind: "stage" }>,
   if (step.substage === 0 && !early && now.steady < planned) {
     return wait("planned_time", `${name} is planned in ${formatDuration(planned - now.steady)}`, planned);
   }
-  if (plan.forward !== undefined && !isOpen(plan.forward, now.wall)) {
-    const until = now.steady + opensAt(plan.forward, now.wall) - now.wall;
-    return wait("forward_hours", `forward steps only ${plan.forward.text} ${plan.forward.zone}`, until);
-  }
-  return undefined;
+  return untilOpen(plan, step.stage, now);
+}
+
+/** The hours that a step into this stage obeys: those of the rollout, and its own. */
+export function hoursOf(plan: Plan, index: number): readonly ForwardWindow[] {
+  return [plan.forward, stageAt(plan, index).window].filter((one) => one !== undefined);
+}
+
+/** Undefined when forward steps of this stage are allowed now; otherwise until when they wait, told in the zone of the hours. */
+function untilOpen(plan: Plan, index: number, now: Now): Next | undefined {
+  const hours = hoursOf(plan, index);
+  if (hours.length === 0) return undefined;
+  const opens = allOpenAt(hours, now.wall);
+  if (opens === now.wall) return undefined;
+  const { name, window } = stageAt(plan, index);
+  const next = opens === undefined ? "" : `, next ${formatDay(opens, hours.at(-1)?.zone ?? "UTC")}`;
+  const until = opens === undefined ? undefined : now.steady + opens - now.wall;
+  const said = hours.map(({ text, zone }) => `${text} ${zone}`).join(" and ");
+  return window === undefined
+    ? wait("forward_hours", `forward steps only ${said}${next}`, until)
+    : wait("window", `${name} waits for its window: only ${said}${next}`, until);
 }
 
 function throughGates(
@@ -134,6 +173,8 @@ function throughGates(
   const latched = flags.find((flag) => state.latched[flag] !== undefined);
   if (latched !== undefined)
     return wait("latched", `${latched} is locked: ${state.latched[latched]?.because ?? ""}`);
+  const lever = leverInTheWay(plan, state, world, flags);
+  if (lever !== undefined) return wait("second_lever", lever);
   const missing = missingRequirement(plan, state, world, step.stage);
   if (missing !== undefined) return wait("requires", missing);
   const asked = baselineGate(plan, state, world, step.stage);
@@ -157,7 +198,7 @@ function missingRequirement(plan: Plan, state: State, world: World, index: numbe
       const reading = world.readings[required];
       if (reading === undefined) return `${flag} requires ${required}, which cannot be read`;
       if (reading.setting.kind === "off" || reading.setting.kind === "percent") {
-        return `${flag} requires ${required}, which is ${formatSetting(reading.setting)}`;
+        return `${flag} requires ${required}, which is ${settingInWords(plan, required, reading.setting)}`;
       }
       if (state.latched[required] !== undefined) return `${flag} requires ${required}, which was rolled back`;
     }
@@ -168,6 +209,8 @@ function missingRequirement(plan: Plan, state: State, world: World, index: numbe
 /** A baseline that would turn a live flag off asks first. */
 function baselineGate(plan: Plan, state: State, world: World, index: number): Next | undefined {
   if (!stageAt(plan, index).baseline || state.baselineAsk?.confirmed === true) return undefined;
+  // Where people flip, they are asked once: to set the flags off.
+  if (state.mode === "observe") return undefined;
   const first = stageAt(plan, index).substages[0];
   const live = (first?.set ?? []).filter((item) => {
     const reading = world.readings[item.flag];
@@ -265,7 +308,8 @@ function startOf(
       ...(reading === undefined ? {} : { version: reading.version }),
     };
   });
-  const patience = Math.max(15 * SECOND, 2 * plan.provider.flipMs + plan.provider.restartMs);
+  const { flipMs, restartMs, restartsInTurn = 1 } = plan.provider;
+  const patience = Math.max(15 * SECOND, 2 * flipMs + restartsInTurn * restartMs);
   const { stage, substage } = step;
   return {
     kind: "stage_started",
@@ -274,107 +318,6 @@ function startOf(
     flips,
     writeBy: now.steady + WRITE_BY_MS,
     verifyBy: now.steady + patience,
+    ...progressIn(world),
   };
-}
-
-/** While a stage is being enabled: marks flips read back, starts the soak when all are, withdraws the stage when they do not come or somebody interferes. */
-export function onEnabling(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
-  const index = newestFlagStage(plan, state);
-  const stage = state.stages[index];
-  if (stage?.status !== "enabling") return NONE;
-  const pending = pendingForward(state);
-  const seen = pending.filter(
-    ({ flip, at }) =>
-      storeShows(world, flip.flag, flip.to, at) && serviceShows(plan, world, flip.flag, flip.to, at),
-  );
-  if (seen.length > 0)
-    return seen.map(({ flip }) => ({ kind: "flip_verified", flag: flip.flag, intent: flip.intent }));
-  if (pending.length === 0) return baselineOrSoak(plan, state, world, now, index);
-  const refused = pending.find(({ flip }) => world.refusals[flip.intent] !== undefined);
-  if (refused !== undefined) {
-    const detail = world.refusals[refused.flip.intent] ?? "";
-    return [
-      withdrawal(plan, state, world, index, detail),
-      { kind: "held", reason: "flag_store", detail, by: BELAY },
-      ...page(
-        state,
-        `${state.run}.refused.${refused.flip.intent}`,
-        "P1",
-        `${plan.rollout}: ${stageAt(plan, index).name} could not be turned on: ${detail}`,
-      ),
-    ];
-  }
-  const taken = pending.find(({ flip, at }) => {
-    const reading = world.readings[flip.flag];
-    return (
-      reading !== undefined &&
-      reading.at > at &&
-      reading.version !== flip.version &&
-      // A store that took our own write back says why itself, in a moment.
-      reading.intent !== flip.intent &&
-      !sameSetting(reading.setting, flip.to)
-    );
-  });
-  if (taken !== undefined) {
-    const found = world.readings[taken.flip.flag]?.setting ?? OFF;
-    const detail = `${taken.flip.flag} was set ${formatSetting(found)} by somebody while ${stageAt(plan, index).name} was starting`;
-    return [
-      withdrawal(plan, state, world, index, detail, taken.flip.flag),
-      { kind: "drift_found", flag: taken.flip.flag, expected: taken.flip.to, found, direction: "back" },
-      { kind: "held", reason: "drift", detail, by: BELAY },
-    ];
-  }
-  const late = pending.find(({ verifyBy }) => verifyBy !== undefined && now.steady > verifyBy);
-  if (late === undefined) return NONE;
-  const detail = `${late.flip.flag} was not read back as ${formatSetting(late.flip.to)} in time${world.storeFault === undefined ? "" : ` (${world.storeFault})`}`;
-  return [
-    withdrawal(plan, state, world, index, detail),
-    { kind: "held", reason: "flag_store", detail, by: BELAY },
-  ];
-}
-
-function baselineOrSoak(
-  plan: Plan,
-  state: State,
-  world: World,
-  now: Now,
-  index: number,
-): readonly RolloutEvent[] {
-  const pending = pendingBackward(state);
-  const unseen = flagsOfStage(stageAt(plan, index)).filter((flag) => {
-    const flip = state.flips[flag];
-    return flip?.direction === "backward" && !serviceShows(plan, world, flag, flip.flip.to, flip.at);
-  });
-  const substage = state.stages[index]?.substage ?? 0;
-  if (pending.length === 0 && unseen.length === 0) return [{ kind: "stage_enabled", stage: index, substage }];
-  const startedAt = state.epoch.at;
-  if (now.steady - startedAt < UNVERIFIED_PAGE_MS) return NONE;
-  const flags = [...new Set([...pending.map(({ flip }) => flip.flag), ...unseen])].join(", ");
-  const summary = `${plan.rollout}: baseline not confirmed after ${formatDuration(UNVERIFIED_PAGE_MS)}: ${flags}`;
-  return page(state, `${state.run}.baseline.${startedAt}`, "P2", summary);
-}
-
-/** Takes the flips of a stage that is being enabled back to where its substages before left them; a flag that a person took over is left to them. */
-function withdrawal(
-  plan: Plan,
-  state: State,
-  world: World,
-  index: number,
-  why: string,
-  taken?: string,
-): RolloutEvent {
-  const substage = state.stages[index]?.substage ?? 0;
-  const before = substage === 0 ? undefined : substageAt(plan, index, substage - 1);
-  const ours = substageAt(plan, index, substage).set.filter((item) => item.flag !== taken);
-  const flips = ours.map(({ flag, setting }): Flip => {
-    const to =
-      before?.set.find((item) => item.flag === flag)?.setting ?? settingUpTo(plan, state, flag, index - 1);
-    return {
-      flag,
-      from: world.readings[flag]?.setting ?? setting,
-      to,
-      intent: `${state.run}.${state.revision + 1}.${flag}`,
-    };
-  });
-  return { kind: "stage_withdrawn", stage: index, why, flips };
 }

@@ -16,7 +16,7 @@ import {
   unseenFlags,
 } from "./backward.ts";
 import { hasHold, newestUndoable, pendingBackward, type State, stagesOn, takenBack } from "./state.ts";
-import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
+import { isBlind, judgementOf, progressIn, type World, watchedGuards } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
 
@@ -39,7 +39,7 @@ export function onLooking(plan: Plan, state: State, world: World, now: Now): rea
     pendingBackward(state).length === 0 &&
     staysOff(plan, state, world)
   )
-    return recovered(plan, state, causeGuard, verdicts[0]);
+    return recovered(plan, state, world, causeGuard, verdicts[0]);
   const blind = deciding.find((guard) =>
     isBlind(plan, world, guard, judgementOf(plan, state, world, guard), now.steady),
   );
@@ -83,6 +83,7 @@ function onUnseen(plan: Plan, state: State, world: World, now: Now): readonly Ro
 function recovered(
   plan: Plan,
   state: State,
+  world: World,
   guard: string | undefined,
   shown: Judgement | undefined,
 ): readonly RolloutEvent[] {
@@ -90,6 +91,7 @@ function recovered(
     kind: "recovered",
     ...(guard === undefined ? {} : { guard }),
     ...(shown?.value === undefined ? {} : { detail: String(Number(shown.value.toPrecision(4))) }),
+    ...progressIn(world),
   };
   const flags = state.rollback?.flags.join(", ") ?? "";
   if (state.rollback?.stages.length === 0) {
@@ -105,7 +107,12 @@ function recovered(
 
 function afterFailedLook(plan: Plan, state: State, world: World, worst: Breached): readonly RolloutEvent[] {
   const detail = worst.judgement.detail ?? "breach";
-  const failed: RolloutEvent = { kind: "look_failed", guard: worst.guard.name, detail };
+  const failed: RolloutEvent = {
+    kind: "look_failed",
+    guard: worst.guard.name,
+    detail,
+    ...progressIn(world),
+  };
   const newest = newestUndoable(plan, state);
   const cause: Cause = { kind: "still_breaching", guard: worst.guard.name, detail };
   const all = plan.unwind === "all" || worst.guard.consequence === "emergency";

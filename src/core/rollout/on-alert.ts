@@ -2,6 +2,7 @@
 import { alertName, type IncomingAlert } from "../alerts/incoming.ts";
 import type { AlertStorm } from "../alerts/view.ts";
 import { BELAY, type Cause, type RolloutEvent } from "../event.ts";
+import { inOneLine } from "../one-line.ts";
 import type { Plan } from "../plan.ts";
 import { formatDuration, MINUTE, type Now } from "../time.ts";
 import { takeBackOurselves } from "./backward.ts";
@@ -10,6 +11,7 @@ import {
   flippedWallOf,
   hasHold,
   isLive,
+  isOnlyAsked,
   newestFlagStage,
   newestUndoable,
   type State,
@@ -41,12 +43,14 @@ export function alertEffect(plan: Plan, state: State, firing: IncomingAlert, now
   const flippedWall = flippedWallOf(state, stage);
   if (stage < 0 || newestFlagStage(plan, state) !== stage || flippedWall === undefined)
     return none("nothing that it could take back is on");
+  if (isOnlyAsked(plan, state, stage)) return none("people have not set it yet");
   if (firing.startsAt <= flippedWall) return none(`it began before ${stageAt(plan, stage).name} went live`);
   const { settledWall, tookBack = [] } = state.alerts ?? {};
   if (settledWall !== undefined && firing.startsAt <= settledWall)
     return none("it began before what was done last was settled");
   if (tookBack.some((one) => one.alert === firing.key || one.flippedWall === flippedWall))
     return none("a stage was taken back for it already");
+  if (hasHold(state, "would_roll_back")) return none("people decide about what Belay would take back");
   if (hasHold(state, "not_the_cause")) return none("people decide after a look that failed");
   if (firing.startsAt > now.wall + MOST_AHEAD_MS) return none("it has not begun yet by our clock");
   return { kind: "undoes", stage, sinceFlipMs: firing.startsAt - flippedWall };
@@ -102,12 +106,6 @@ function roughly(ms: number): number {
 /** The alert's name as people read it: one line, of bounded length. */
 export function nameInWords(firing: IncomingAlert): string {
   return inOneLine(alertName(firing), MOST_NAME_CHARS);
-}
-
-/** Text from outside on one line, without control characters. */
-function inOneLine(text: string, most: number): string {
-  const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim();
-  return plain.length <= most ? plain : `${plain.slice(0, most - 3)}...`;
 }
 
 /** One storm holds a run once: after a person has resumed it, it goes on under the same storm. */

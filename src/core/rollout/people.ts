@@ -7,11 +7,14 @@ import { type Ask, type Asker, already, done, type Outcome } from "./ask.ts";
 import { QUARANTINE_MS } from "./backward.ts";
 import { firstLocked, heldRefusal, latchedRefusal, resumeOffer, rollbackAll } from "./blocked.ts";
 import { nextForward } from "./forward.ts";
+import { openWould } from "./observe.ts";
+import { onFalseAlarm, onModeAsk, onReleaseAsk } from "./observe-ask.ts";
 import { onRollbackAsk } from "./rollback-ask.ts";
 import { bankProgress } from "./soak.ts";
 import {
   guardsFor,
   isLive,
+  isOnlyAsked,
   isOpenRun,
   isUndoable,
   newestFlagStage,
@@ -32,6 +35,8 @@ export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: W
       return onHoldAsk(plan, state, ask.because, asker, world);
     case "unlock":
       return onUnlock(state, ask.flags, ask.because, asker);
+    case "mode":
+      return onModeAsk(plan, state, ask, asker.actor, world);
     default:
       break;
   }
@@ -52,7 +57,9 @@ export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: W
     case "set_end":
       return onSetEnd(plan, state, ask.end, asker.actor);
     case "resume":
-      return onResume(plan, state, asker.actor, world);
+      return onResume(plan, state, ask.because, asker.actor, world);
+    case "release":
+      return onReleaseAsk(plan, state, ask.because, asker);
     case "advance":
       return onAdvance(plan, state, asker.actor, world, now);
     case "extend":
@@ -138,9 +145,10 @@ function onSetEnd(plan: Plan, state: State, end: number, by: Actor): Outcome {
       );
 }
 
-function onResume(plan: Plan, state: State, by: Actor, world: World): Outcome {
+function onResume(plan: Plan, state: State, because: string | undefined, by: Actor, world: World): Outcome {
   if (state.phase !== "walking")
     return refuse("rolling_back", `${state.rollout} is going back; it cannot be resumed now.`);
+  if (openWould(state) !== undefined) return onFalseAlarm(state, because, by);
   const mine = state.holds.filter((hold) => !SELF_ENDING.has(hold.reason));
   if (mine.length === 0) {
     const [hold] = state.holds;
@@ -169,7 +177,8 @@ function onResume(plan: Plan, state: State, by: Actor, world: World): Outcome {
   }
   const reasons = mine.map((hold) => hold.reason);
   const left = state.holds.length > mine.length ? " It stays held until evidence is fresh again." : "";
-  return done([{ kind: "resumed", reasons, by }], `Resumed ${state.rollout}.${left}`);
+  const said = because === undefined ? {} : { because };
+  return done([{ kind: "resumed", reasons, by, ...said }], `Resumed ${state.rollout}.${left}`);
 }
 
 function onAdvance(plan: Plan, state: State, by: Actor, world: World, now: Now): Outcome {
@@ -247,7 +256,8 @@ function onStop(plan: Plan, state: State, ask: Extract<Ask, { kind: "stop" }>, b
     (_, index) =>
       index <= newestUndoable(plan, state) &&
       state.stages[index]?.status !== "undone" &&
-      !stageAt(plan, index).baseline,
+      !stageAt(plan, index).baseline &&
+      !isOnlyAsked(plan, state, index),
   );
   if (!ask.confirmed && on.length > 0) {
     const names = on.map((stage) => stage.name).join(", ");

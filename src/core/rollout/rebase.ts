@@ -31,7 +31,10 @@ export function rebase(
   let folded = state;
   for (const one of owed) {
     const seq = folded.revision + 1;
-    const event = one.event.kind === "rollback_started" ? widened(plan, folded, one.event) : one.event;
+    const event =
+      one.event.kind === "rollback_started" && one.event.byHand !== true
+        ? widened(plan, folded, one.event)
+        : one.event;
     const { at, wall } = one;
     const was = tellingOf(one);
     const next: Recorded = { seq, at, wall, event, ...(was === seq ? {} : { was }) };

@@ -30,6 +30,8 @@ export interface StageState {
   /** Wall ms of the newest flip; of its first substage `startedWall` says it too. */
   readonly flippedWall?: number;
   readonly enabledAt?: number;
+  /** How far the work was when the stage began, in the unit of the plan's `progress`. */
+  readonly progress?: number;
 }
 
 export interface Hold {
@@ -48,6 +50,8 @@ export interface FlipState {
   readonly verifiedAt?: number;
   readonly writeBy?: number;
   readonly verifyBy?: number;
+  /** People were asked to make it; Belay writes nothing. */
+  readonly asked?: true;
 }
 
 export interface Approval {
@@ -76,7 +80,7 @@ export interface Rollback {
   readonly offWall?: number;
   readonly confirmedAt?: number;
   readonly confirmedWall?: number;
-  readonly seenBy?: "service" | "store";
+  readonly seenBy?: "service" | "store" | "lever";
   readonly recoveredAt?: number;
 }
 
@@ -88,6 +92,19 @@ export interface AlertMemory {
   readonly tookBack?: readonly { readonly alert: string; readonly flippedWall: number }[];
   /** Steady ms at which a storm last held the run. */
   readonly stormAt?: number;
+}
+
+export interface Would {
+  readonly seq: number;
+  readonly to: number;
+  readonly stages: readonly number[];
+  readonly flips: readonly Flip[];
+  readonly cause: Cause;
+  /** Steady ms and Unix ms. */
+  readonly at: number;
+  readonly wall: number;
+  /** A person called it a false alarm (steady ms); the guard counts again once it has passed. */
+  readonly dismissedAt?: number;
 }
 
 export interface LastVerdict {
@@ -134,6 +151,24 @@ export interface State {
   readonly review?: { readonly seq: number; readonly stage: number; readonly since: number };
   readonly rollback?: Rollback;
   readonly alerts?: AlertMemory;
+  /** Absent: Belay flips. */
+  readonly mode?: "observe";
+  /** Handed to people for good: it observes whatever the installation's mode. */
+  readonly released?: true;
+  /** The step that people were last asked to make; `seq` is the number that messages know it by. */
+  readonly asking?: { readonly seq: number; readonly stage: number; readonly substage: number };
+  /** Guards whose breach a person called a false alarm (steady ms), by name, until they pass again. */
+  readonly dismissed?: Readonly<Record<string, number>>;
+  /** Identities of the flags when the run began, where the store has them. */
+  readonly ids?: Readonly<Record<string, string>>;
+  /** The service as it was last seen: its versions, and up to when (Unix ms) the starts of its processes are known, told or resumed from. */
+  readonly service?: { readonly versions: readonly string[]; readonly startedWall?: number };
+  /** The newest deploy or restart inside a soak since the newest step forward: what happened, and when (steady ms). */
+  readonly unattributed?: { readonly detail: string; readonly at: number };
+  /** What Belay would have taken back while it flips nothing; `seq` is the number that messages know it by. */
+  readonly would?: Would;
+  /** Flags whose OFF is also in the second lever. */
+  readonly lever?: { readonly flags: readonly string[]; readonly at: number };
   /** Everything that is held, blind, waiting or rolled back moves the plan: total ms so far, and since when it stands still. */
   readonly shiftMs: number;
   readonly stoppedSince?: number;
@@ -202,8 +237,20 @@ export function isUndoable(stage: Stage): boolean {
 /** Names of the stages that this run has begun and that a rollback can take back, oldest first. */
 export function stagesOn(plan: Plan, state: State): readonly string[] {
   return plan.stages
-    .filter((stage, index) => isBegun(state.stages[index]) && isUndoable(stage))
+    .filter(
+      (stage, index) => isBegun(state.stages[index]) && isUndoable(stage) && !isOnlyAsked(plan, state, index),
+    )
     .map((stage) => stage.name);
+}
+
+/** Whether people were asked for the first step of this stage and have made none of its flips: nothing of it is on. */
+export function isOnlyAsked(plan: Plan, state: State, index: number): boolean {
+  const at = state.stages[index];
+  if (at?.status !== "enabling" || at.substage > 0) return false;
+  return substageAt(plan, index, at.substage).set.every(({ flag }) => {
+    const flip = state.flips[flag];
+    return flip?.asked === true && flip.verifiedAt === undefined;
+  });
 }
 
 /** The settings a begun stage has reached: its substages so far, later ones winning. */
@@ -265,6 +312,7 @@ interface FlipLists {
   readonly backward: readonly FlipState[];
   readonly takenBack: readonly FlipState[];
   readonly verified: readonly FlipState[];
+  readonly asked: readonly FlipState[];
 }
 
 const listsOf = new WeakMap<State["flips"], FlipLists>();
@@ -274,8 +322,10 @@ function flipLists({ flips }: State): FlipLists {
   const known = listsOf.get(flips);
   if (known !== undefined) return known;
   const all = Object.values(flips);
-  const pending = all.filter((flip) => flip.verifiedAt === undefined);
+  const unread = all.filter((flip) => flip.verifiedAt === undefined);
+  const pending = unread.filter((flip) => flip.asked !== true);
   const found = {
+    asked: unread.filter((flip) => flip.asked === true),
     forward: pending.filter((flip) => flip.direction === "forward"),
     backward: pending.filter((flip) => flip.direction === "backward"),
     verified: all.filter((flip) => flip.verifiedAt !== undefined),
@@ -285,16 +335,31 @@ function flipLists({ flips }: State): FlipLists {
   return found;
 }
 
-/** The forward flips that have not been read back yet. */
+/** The flips that people were asked to make and have not made yet, of either direction. */
+export function pendingAsked(state: State): readonly FlipState[] {
+  return flipLists(state).asked;
+}
+
+/** Whether a flip belongs to the step forward that is under way: one that Belay turns on, or one that a baseline sets. */
+export function isStepOfPlan(plan: Plan, state: State, { direction, flip }: FlipState): boolean {
+  if (direction === "forward") return true;
+  const index = newestFlagStage(plan, state);
+  const at = state.stages[index];
+  if (state.phase !== "walking" || at?.status !== "enabling" || !stageAt(plan, index).baseline) return false;
+  return substageAt(plan, index, at.substage).set.some((item) => item.flag === flip.flag);
+}
+
+/** The forward flips of Belay's own that have not been read back yet. */
 export function pendingForward(state: State): readonly FlipState[] {
   return flipLists(state).forward;
 }
 
+/** The backward flips of Belay's own that have not been read back yet. */
 export function pendingBackward(state: State): readonly FlipState[] {
   return flipLists(state).backward;
 }
 
-/** The backward flips that have been read back. */
+/** The backward flips that have been read back, whoever made them. */
 export function takenBack(state: State): readonly FlipState[] {
   return flipLists(state).takenBack;
 }

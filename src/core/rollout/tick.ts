@@ -1,8 +1,8 @@
 /** One tick: given the world as last seen, the first transition of a rollout that is due now, or none. The engine repeats it until none is left. */
 import { BELAY, type HoldReason, type RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
-import { flagsOfStage, isWaitedFor } from "../plan.ts";
-import { formatSetting, sameSetting } from "../setting.ts";
+import { flagsOfStage, isWaitedFor, settingInWords } from "../plan.ts";
+import { sameSetting } from "../setting.ts";
 import { formatDuration, type Now } from "../time.ts";
 import {
   onComeback,
@@ -13,9 +13,15 @@ import {
   verifyBackward,
 } from "./backward.ts";
 import { onBreach } from "./breach.ts";
-import { nextForward, onEnabling } from "./forward.ts";
+import { onTakenBackByHand } from "./by-hand.ts";
+import { onDeploys } from "./deploys.ts";
+import { onEnabling } from "./enabling.ts";
+import { nextForward } from "./forward.ts";
+import { onReplaced } from "./identity.ts";
 import { onLooking } from "./look.ts";
+import { isAskedBack } from "./observe.ts";
 import { onAlerts } from "./on-alert.ts";
+import { onUnready } from "./ready.ts";
 import { bankProgress, onSoaking } from "./soak.ts";
 import {
   hasHold,
@@ -27,7 +33,7 @@ import {
   stageAt,
   verifiedFlips,
 } from "./state.ts";
-import { isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
+import { changer, changerOf, expectedOf, isBlind, judgementOf, type World, watchedGuards } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
 
@@ -62,13 +68,21 @@ function onWalking(plan: Plan, state: State, world: World, now: Now): readonly R
   if (events.length > 0) return events;
   events = onAlerts(plan, state, world, now);
   if (events.length > 0) return events;
+  events = onDeploys(plan, state, world, now);
+  if (events.length > 0) return events;
+  events = onTakenBackByHand(plan, state, world);
+  if (events.length > 0) return events;
   events = onComeback(state, world);
   if (events.length > 0) return events;
   events = onUnverified(plan, state, world, now);
   if (events.length > 0) return events;
+  events = onReplaced(plan, state, world);
+  if (events.length > 0) return events;
   events = onDrift(plan, state, world);
   if (events.length > 0) return events;
   events = onVanished(plan, state, world);
+  if (events.length > 0) return events;
+  events = onUnready(plan, state, world);
   if (events.length > 0) return events;
   events = onEnabling(plan, state, world, now);
   if (events.length > 0) return events;
@@ -140,20 +154,22 @@ function onDrift(plan: Plan, state: State, world: World): readonly RolloutEvent[
       if (reading === undefined) continue;
       const known = state.flips[flag];
       if (known !== undefined && (known.verifiedAt === undefined || reading.at <= known.verifiedAt)) continue;
-      const expected = state.overridden[flag] ?? known?.flip.to ?? state.recorded[flag];
+      const expected = expectedOf(state, flag);
       if (expected === undefined || sameSetting(reading.setting, expected)) continue;
+      if (isAskedBack(state, flag, reading.setting)) continue;
       const begun = isBegun(state.stages[index]);
       const direction = begun ? "back" : "ahead";
-      const found = formatSetting(reading.setting);
+      const found = settingInWords(plan, flag, reading.setting);
+      const who = changerOf(world, flag);
       const detail = begun
-        ? `${flag} was set ${found} by somebody; Belay had set it ${formatSetting(expected)} and will not fight that`
-        : `${flag} was set ${found} by somebody before its stage ${stage.name}`;
+        ? `${flag} was set ${found} by ${who}; ${known?.asked === true ? `it was ${settingInWords(plan, flag, expected)}, and Belay` : `Belay had set it ${settingInWords(plan, flag, expected)} and`} will not fight that`
+        : `${flag} was set ${found} by ${who} before its stage ${stage.name}`;
       const warn = begun
         ? NONE
         : page(state, `${state.run}.drift.${flag}.${reading.version}`, "P1", `${plan.rollout}: ${detail}`);
       return [
         ...bankProgress(plan, state, world),
-        { kind: "drift_found", flag, expected, found: reading.setting, direction },
+        { kind: "drift_found", flag, expected, found: reading.setting, direction, ...changer(world, flag) },
         { kind: "held", reason: "drift", detail, by: BELAY },
         ...warn,
       ];

@@ -24,8 +24,31 @@ export interface World {
   readonly storeFault?: string;
   /** What is known of alerts; undefined where no alert concerns this rollout. */
   readonly alerts?: AlertView;
+  /** Who made the newest unexpected change of a flag, by flag name, where the flag system says so. */
+  readonly changedBy?: Readonly<Record<string, string | undefined>>;
+  /** Why the flag system refused OFFs for good (a token without rights, an approval that it wants), in its words. */
+  readonly backwardRefused?: string;
+  /** Since when (steady ms) OFFs have been failing without a break. */
+  readonly backwardFailingSince?: number;
+  /** The flags that the second lever holds off now, as last read; undefined where there is no lever or it was not asked. */
+  readonly leverHolds?: readonly string[];
+  /** The service's versions and the start of its newest process (Unix ms), as its metrics tell them; `at`: steady ms of asking. */
+  readonly service?: {
+    readonly versions: readonly string[];
+    readonly startedWall: number | undefined;
+    readonly at: number;
+  };
+  /** Why a rollback would fail, as clauses, and since when (steady ms) rehearsals say so; undefined while they do not. */
+  readonly rehearsal?: { readonly problems: readonly string[]; readonly since: number };
+  /** How far the work is that the rollout lets through, in the unit of the plan's `progress`, as last measured; undefined where nothing tells. Never judged. */
+  readonly progress?: number;
   /** What of the service is being restarted now, as a clause; undefined when nothing is. */
   readonly restarting?: string;
+}
+
+/** The progress as last measured, for an event; nothing where nothing tells. */
+export function progressIn({ progress }: World): { readonly progress?: number } {
+  return progress === undefined ? {} : { progress };
 }
 
 export const EMPTY_WORLD: World = { judgements: {}, readings: {}, views: {}, refusals: {}, since: 0 };
@@ -85,6 +108,22 @@ export function viewAgrees(plan: Plan, flag: string, setting: Setting, view: Ser
   if (setting.kind === "on") return literal === "1" || literal === "true" || literal === "on";
   if (setting.kind === "off") return literal === "0" || literal === "false" || literal === "off";
   return false;
+}
+
+/** How the store should show a flag of a stage: as people set it, as Belay set it, or as it was at the start; undefined when nothing is known. */
+export function expectedOf(state: State, flag: string): Setting | undefined {
+  return state.overridden[flag] ?? state.flips[flag]?.flip.to ?? state.recorded[flag];
+}
+
+/** Who made the newest unexpected change of a flag; "somebody" where the flag system does not say. */
+export function changerOf(world: World, flag: string): string {
+  return world.changedBy?.[flag] ?? "somebody";
+}
+
+/** The same, for an event; nothing where the flag system does not say. */
+export function changer(world: World, flag: string): { readonly by?: string } {
+  const by = world.changedBy?.[flag];
+  return by === undefined ? {} : { by };
 }
 
 /** Whether a read that began after `since` shows the flag so in the store and takes effect. */

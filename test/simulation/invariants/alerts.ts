@@ -22,13 +22,14 @@ function isOfOurKind(plan: Plan, firing: Firing): boolean {
 }
 
 interface ByAlert {
-  readonly event: Extract<RolloutEvent, { kind: "rollback_started" }>;
+  readonly event: Extract<RolloutEvent, { kind: "rollback_started" | "would_roll_back" }>;
   readonly cause: Extract<Cause, { kind: "alert" }>;
 }
 
-/** A rollback that an alert caused; undefined for anything else. */
+/** A rollback that an alert caused, or would have caused; undefined for anything else. */
 function byAlert(event: RolloutEvent): ByAlert | undefined {
-  if (event.kind !== "rollback_started" || event.cause.kind !== "alert") return undefined;
+  if (event.kind !== "rollback_started" && event.kind !== "would_roll_back") return undefined;
+  if (event.cause.kind !== "alert" || ("byHand" in event && event.byHand === true)) return undefined;
   return { event, cause: event.cause };
 }
 

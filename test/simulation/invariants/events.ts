@@ -5,6 +5,7 @@ import { guardsBefore } from "../../../src/core/rollout/forward.ts";
 import { isBegun, isLive, type State } from "../../../src/core/rollout/state.ts";
 import { OFF } from "../../../src/core/setting.ts";
 import { alertTookBackOnce, alertWasOurs, stormTookNothingBack } from "./alerts.ts";
+import { holdsForWhatWas, soakBeganAnew } from "./deploys.ts";
 import type { History } from "./history.ts";
 
 /** A breach verdict rests on values at most this old: the window, n polls, and one answer's delay, s. */
@@ -32,7 +33,9 @@ function stageHadFreshPasses(history: History, state: State, { event, at }: Reco
 
 /** The breach that a rollback was started for; undefined for any other event and cause. */
 function breachBehind(event: RolloutEvent) {
-  if (event.kind !== "rollback_started") return undefined;
+  if (event.kind !== "rollback_started" && event.kind !== "would_roll_back") return undefined;
+  // People take their time; what they took back is what was bad when Belay said so.
+  if ("byHand" in event && event.byHand === true) return undefined;
   const { cause } = event;
   return cause.kind === "breach" || cause.kind === "still_breaching" ? cause : undefined;
 }
@@ -83,6 +86,14 @@ function stageIsJournaled({ disk }: History, state: State, { event }: Recorded):
   return [`stage ${event.stage} counted without the journal`];
 }
 
+/** O1: a run that observes takes nothing back by itself, and one that acts does not only talk. */
+function observingDecidesNothing(_: History, state: State, { event }: Recorded): readonly string[] {
+  const observes = state.mode === "observe";
+  if (event.kind === "would_roll_back" && !observes) return [`${state.run} acts, and says what it would do`];
+  if (event.kind !== "rollback_started" || event.by.kind === "person" || event.byHand === true) return [];
+  return observes ? [`${state.run} observes, and rolled back by itself`] : [];
+}
+
 /** I2: the stages begun are a prefix of the plan, from where the run started. */
 function begunStagesArePrefix(_: History, state: State): readonly string[] {
   const begun = state.stages.map((stage, index) => (index >= state.first && isBegun(stage) ? 1 : 0));
@@ -105,9 +116,12 @@ export const EVENT_CHECKS = {
   I11c: lookFailedForCause,
   I12: claimedOffIsOff,
   I3b: stageIsJournaled,
+  O1: observingDecidesNothing,
   A1: alertWasOurs,
   A2: alertTookBackOnce,
   A3: stormTookNothingBack,
+  P1: soakBeganAnew,
+  P2: holdsForWhatWas,
 } as const satisfies Readonly<Record<string, EventCheck>>;
 
 /** In the order in which they are checked. */

@@ -1,6 +1,7 @@
 /** The promises about time, checked once a virtual second: each counts how long something wrong has lasted while Belay could have acted. */
 import { worstBound } from "../../../src/core/bound.ts";
 import type { Plan } from "../../../src/core/plan.ts";
+import { isAskedBack, openWould } from "../../../src/core/rollout/observe.ts";
 import { isLive, type State } from "../../../src/core/rollout/state.ts";
 import type { History } from "./history.ts";
 
@@ -80,6 +81,17 @@ function isOwnBreach(history: History): boolean {
   if (culprit === undefined || live === undefined || !outside.production.isBad()) return false;
   // "newest" gives up after one stage that was not the cause; from then on people decide.
   if (live.holds.some((hold) => hold.reason === "not_the_cause")) return false;
+  // A run that observes has acted when it has said so; what people set for it is its own.
+  const { asked, verifiedAt } = live.flips[culprit] ?? {};
+  if (live.mode === "observe" && (openWould(live) !== undefined || live.dismissed !== undefined))
+    return false;
+  if (asked === true)
+    return (
+      live.phase === "walking" &&
+      verifiedAt !== undefined &&
+      live.overridden[culprit] === undefined &&
+      !history.isOff(culprit)
+    );
   const isOwned = live.flips[culprit]?.direction === "forward" && live.overridden[culprit] === undefined;
   return isOwned && !history.isOff(culprit) && !history.isPersons(culprit);
 }
@@ -110,6 +122,8 @@ function isUnnoticed(history: History, state: State, flag: string): boolean {
   return (
     isTurnedOn &&
     state.overridden[flag] === undefined &&
+    // Set as Belay said it would: that is no drift.
+    !isAskedBack(state, flag, history.outside.flags.setting(flag)) &&
     history.isPersons(flag) &&
     !history.isAt(flag, flip.flip.to)
   );

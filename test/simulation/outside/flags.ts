@@ -27,6 +27,8 @@ export class Flags {
   /** An env-file takes effect after a restart, and the service is away meanwhile. */
   readonly #needsRestart: boolean;
   #restartingUntil = 0;
+  /** When the service came back with new flags, or will, ms. */
+  readonly starts: number[] = [];
 
   constructor(plan: Plan, timeline: Timeline, random: Random) {
     this.#timeline = timeline;
@@ -65,13 +67,21 @@ export class Flags {
     this.change(flag, on ? ON : OFF, undefined, "person");
   }
 
+  /** The same, to any setting. */
+  set(flag: string, setting: Setting): void {
+    this.change(flag, setting, undefined, "person");
+  }
+
   /** Sets a flag; nothing happens to one that the store does not hold. Only Belay's own writes restart the service. */
   change(flag: string, setting: Setting, intent: string | undefined, by: Change["by"]): void {
     const held = this.#held.get(flag);
     if (held === undefined) return;
     const at = this.#timeline.now();
     this.#held.set(flag, { setting, rev: held.rev + 1, intent });
-    if (this.#needsRestart && by === "belay") this.#restartingUntil = at + this.#random.between(300, 4_000);
+    if (this.#needsRestart && by === "belay") {
+      this.#restartingUntil = at + this.#random.between(300, 4_000);
+      this.starts.push(this.#restartingUntil);
+    }
     this.#changes.push({ at, flag, setting, intent, by });
   }
 }

@@ -3,6 +3,7 @@ import type { Scenario } from "../scenario.ts";
 import type { Random, Timeline } from "../timeline.ts";
 import { Alertmanager } from "./alertmanager.ts";
 import { Flags } from "./flags.ts";
+import { Processes } from "./processes.ts";
 import { Production } from "./production.ts";
 import { Prometheus } from "./prometheus.ts";
 import { Store } from "./store.ts";
@@ -11,6 +12,7 @@ export class Outside {
   readonly flags: Flags;
   readonly store: Store;
   readonly production: Production;
+  readonly processes: Processes;
   readonly prometheus: Prometheus;
   /** Undefined where nobody listens for alerts. */
   readonly alertmanager: Alertmanager | undefined;
@@ -19,7 +21,8 @@ export class Outside {
     this.flags = new Flags(scenario.plan, timeline, random);
     this.store = new Store(scenario, this.flags, timeline, random);
     this.production = new Production(scenario, this.flags, timeline, random);
-    this.prometheus = new Prometheus(scenario, this.production, timeline, random);
+    this.processes = new Processes(scenario.deploys, this.flags);
+    this.prometheus = new Prometheus(scenario, this, timeline, random);
     this.alertmanager =
       scenario.alerts === undefined ? undefined : new Alertmanager(scenario.seed, scenario.alerts, timeline);
   }

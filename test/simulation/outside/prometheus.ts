@@ -5,6 +5,7 @@ import type { Caller } from "../calls.ts";
 import { isIn, type Lie, MOST_SHARE, type Scenario, WINDOW_MS } from "../scenario.ts";
 import type { Random, Timeline } from "../timeline.ts";
 import { lieAbout } from "./lies.ts";
+import type { Processes } from "./processes.ts";
 import type { Health, Production } from "./production.ts";
 
 const WINDOW_S = WINDOW_MS / 1_000;
@@ -27,13 +28,20 @@ interface Truth {
 export class Prometheus {
   readonly #scenario: Scenario;
   readonly #production: Production;
+  readonly #processes: Processes;
   readonly #timeline: Timeline;
   readonly #random: Random;
   readonly #served: Served[] = [];
 
-  constructor(scenario: Scenario, production: Production, timeline: Timeline, random: Random) {
+  constructor(
+    scenario: Scenario,
+    seen: { readonly production: Production; readonly processes: Processes },
+    timeline: Timeline,
+    random: Random,
+  ) {
     this.#scenario = scenario;
-    this.#production = production;
+    this.#production = seen.production;
+    this.#processes = seen.processes;
     this.#timeline = timeline;
     this.#random = random;
   }
@@ -87,7 +95,10 @@ export class Prometheus {
   /** The true answer as of `at` (ms), and a note that it was given. */
   #serve(query: string, at: number): Answer {
     const second = Math.floor(at / 1_000);
-    const { answer, passing } = truthOf(query, second, this.#production.healthBefore(second, WINDOW_S));
+    const recent = this.#production.healthBefore(second, WINDOW_S);
+    const told = this.#processes.answer(query, second, recent.at(-1) === "away");
+    if (told !== undefined) return told;
+    const { answer, passing } = truthOf(query, second, recent);
     this.#served.push({ at, query, passing });
     return answer;
   }

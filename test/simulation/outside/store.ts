@@ -2,7 +2,13 @@
 import type { FlagDef } from "../../../src/core/plan.ts";
 import type { Reading } from "../../../src/core/rollout/desired.ts";
 import { OFF, sameSetting } from "../../../src/core/setting.ts";
-import { type FlagStore, type FlagWrite, OutsideFault, type WriteResult } from "../../../src/engine/ports.ts";
+import {
+  type Flags as FlagsPort,
+  type FlagWrite,
+  OutsideFault,
+  type WriteResult,
+} from "../../../src/engine/ports.ts";
+import { plainFlags } from "../../support/plain-flags.ts";
 import type { Caller } from "../calls.ts";
 import { isWithin, type Scenario } from "../scenario.ts";
 import type { Random, Timeline } from "../timeline.ts";
@@ -43,11 +49,11 @@ export class Store {
   }
 
   /** The store as one process reaches it. */
-  port(caller: Caller): FlagStore {
-    return {
+  port(caller: Caller): FlagsPort {
+    return plainFlags({
       read: (defs) => this.#read(caller, defs),
       write: (writes) => this.#write(caller, writes),
-    };
+    });
   }
 
   #read(caller: Caller, defs: readonly FlagDef[]): Promise<Readings> {
