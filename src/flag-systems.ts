@@ -8,7 +8,14 @@ import { createOfrepView } from "./adapters/flags/view-ofrep.ts";
 import { createUnitTarget } from "./adapters/target/unit.ts";
 import type { ProviderEntry, RestartEntry } from "./core/files/flags-file.ts";
 import type { FlagDef, Plan } from "./core/plan.ts";
-import type { Flags, Log, Metrics, ServiceViewPort, Target } from "./engine/ports.ts";
+import {
+  type Flags,
+  type Log,
+  type Metrics,
+  messageOfFault,
+  type ServiceViewPort,
+  type Target,
+} from "./engine/ports.ts";
 import { providerOf } from "./providers.ts";
 
 const VIEW_TIMEOUT_MS = 2_000;
@@ -88,7 +95,7 @@ export function createFlagSystems(options: FlagSystemsOptions): FlagSystems {
     lever(plan) {
       if (plan.outside.lever === undefined) return undefined;
       const { after: _patience, ...entry } = plan.outside.lever;
-      return providerOf(entry).open(entry, contextOf(plan.environment, viewOf(plan, NO_METRICS)));
+      return asLever(providerOf(entry).open(entry, contextOf(plan.environment, viewOf(plan, NO_METRICS))));
     },
     view: viewOf,
     seed: (environment, entry, flags) => providerOf(entry).seed(entry, flags, contextOf(environment)),
@@ -99,6 +106,24 @@ export function createFlagSystems(options: FlagSystemsOptions): FlagSystems {
     embedded: embeddedStore({ scope, stateDir }),
     async close() {
       await Promise.all(scope.closers.map((close) => close()));
+    },
+  };
+}
+
+/** A lever that was never pulled holds nothing, which is no problem where pulling it creates what is missing. */
+function asLever(flags: Flags): Flags {
+  return {
+    ...flags,
+    async rehearse(flag) {
+      const began = performance.now();
+      try {
+        const found = await flags.read([flag]);
+        if (found[flag.name] !== undefined || !flags.can.creates) return await flags.rehearse(flag);
+      } catch (error) {
+        const problems = [messageOfFault(error)];
+        return { readMs: performance.now() - began, writeMs: undefined, problems, warnings: [] };
+      }
+      return { readMs: performance.now() - began, writeMs: undefined, problems: [], warnings: [] };
     },
   };
 }

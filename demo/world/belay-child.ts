@@ -16,6 +16,8 @@ export interface BelayOptions {
   readonly house: string;
   readonly overlay: string;
   readonly speed: number;
+  /** More arguments of `belay start`. */
+  readonly args?: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** What Belay logs goes here. */
   readonly logFile: string;
@@ -100,8 +102,9 @@ class Keeper implements BelayProcess {
   }
 
   #start(): void {
-    const { house, overlay, speed, env, logFile } = this.#options;
-    const args = [join(ROOT, "src/cli.ts"), "start", house, "--overlay", overlay, "--speed", String(speed)];
+    const { house, overlay, speed, env, logFile, args: more = [] } = this.#options;
+    const start = [join(ROOT, "src/cli.ts"), "start", house, "--overlay", overlay, "--speed", String(speed)];
+    const args = [...start, ...more];
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", "pipe"],
       // What nobody set otherwise flips: the demo and the tests are there for that.

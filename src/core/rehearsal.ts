@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { FlagDef, Plan } from "./plan.ts";
 import { flagsOfStage } from "./plan.ts";
 import type { Reading } from "./rollout/desired.ts";
+import { leverPlace } from "./rollout/lever.ts";
 import { viewAgrees } from "./rollout/world.ts";
 import { formatSetting } from "./setting.ts";
 import { formatDuration, MINUTE, type Now } from "./time.ts";
@@ -76,6 +77,8 @@ export interface Findings {
   readonly tried: Readonly<Record<string, Tried | undefined>>;
   /** Undefined without a second lever. */
   readonly lever: Readonly<Record<string, Tried | undefined>> | undefined;
+  /** Flags that the second lever holds off now. */
+  readonly leverHolds: readonly string[];
   /** Undefined where the service has no view of its own. */
   readonly view:
     | { readonly ms: number; readonly literals: Readonly<Record<string, string>> }
@@ -202,8 +205,15 @@ function seenBy(
   };
 }
 
-function wholeProblems(plan: Plan, { readings, view, metricsFault }: Findings): readonly string[] {
+function wholeProblems(
+  plan: Plan,
+  { leverHolds, readings, view, metricsFault }: Findings,
+): readonly string[] {
+  const held = leverHolds.map((flag) => plan.flags[flag]?.key ?? flag);
   return [
+    ...(held.length === 0
+      ? []
+      : [`the second lever (${leverPlace(plan)}) holds ${listed(held)} off: set it on there first`]),
     ...(typeof readings === "string" ? [`the flag system cannot be read: ${readings}`] : []),
     ...(typeof view === "string"
       ? [`${plan.service} does not say how its flags are, so no flip could be confirmed: ${view}`]

@@ -177,6 +177,25 @@ export class Reconcile {
     }
   }
 
+  /**
+   * After a read of all flags that failed: each flag that is to go back by itself, so that one call that fails, or hangs, leaves no other flag unread.
+   * Whether the store can be read is still told by reads of all.
+   */
+  async #readPending(): Promise<void> {
+    const { clock, plan, service, state } = this.#deps;
+    const readOne = async (name: string): Promise<void> => {
+      const flag = plan.flags[name];
+      if (flag === undefined) return;
+      const at = clock.now().steady;
+      const found = await service.flags.read([flag]).catch(() => undefined);
+      const reading = found?.[name];
+      if (reading === undefined || this.#stopped || (this.#readings[name]?.at ?? at) > at) return;
+      this.#readings = { ...this.#readings, [name]: { ...reading, at } };
+      this.#deps.onSeen();
+    };
+    await Promise.all(pendingBackward(state()).map(({ flip }) => readOne(flip.flag)));
+  }
+
   async #readView(): Promise<void> {
     const { clock, plan, service } = this.#deps;
     const at = clock.now().steady;
@@ -251,13 +270,18 @@ export class Reconcile {
     let pace = OWED_READ_FIRST_MS;
     let failures = 0;
     while (!this.#stopped) {
-      const ok = await this.#readStore();
+      const [ok] = await Promise.all([this.#readStore(), failures > 0 ? this.#readPending() : undefined]);
       if (ok) this.#ringLanes();
       failures = ok ? 0 : failures + 1;
       const owes = owesFlips(state());
       pace = owes ? Math.min(OWED_READ_MOST_MS, pace * 1.5) : OWED_READ_FIRST_MS;
       const retry = (): number =>
-        backoffMs(clock, failures, READ_RETRY_MS, Math.max(READ_RETRY_MS, service.readEveryMs));
+        backoffMs(
+          clock,
+          failures,
+          READ_RETRY_MS,
+          owes ? OWED_READ_MOST_MS : Math.max(READ_RETRY_MS, service.readEveryMs),
+        );
       await this.#bells.read.wait(ok ? (owes ? pace : service.readEveryMs) : retry());
     }
   }

@@ -96,9 +96,17 @@ export class Rehearsals {
     await this.#running.get(this.#keyOf(plan, observes))?.ended;
     const newest = await this.newest(plan.rollout);
     if (newest === undefined) return undefined;
-    return isFresh(newest, this.hashOf(plan), readings, this.#deps.clock.now(), observes)
-      ? newest
-      : undefined;
+    if (!isFresh(newest, this.hashOf(plan), readings, this.#deps.clock.now(), observes)) return undefined;
+    return (await this.#isHeldOff(plan)) ? undefined : newest;
+  }
+
+  /** Whether the second lever holds a flag of the plan off: it may have been pulled since the last rehearsal. */
+  async #isHeldOff(plan: Plan): Promise<boolean> {
+    const { clock, connect } = this.#deps;
+    const { lever } = connect(plan);
+    if (lever === undefined) return false;
+    const timer = new Timer(clock, clock.now().steady + LAG_MS);
+    return (await heldBy(plan, lever, timer)).length > 0;
   }
 
   /** The newest rehearsal of a rollout, good or not; none when the journal does not tell. Never rejects. */
@@ -137,14 +145,15 @@ export class Rehearsals {
     try {
       const service = this.#deps.connect(plan);
       const { flags, lever } = service;
-      const [[readings, view], tried, pulled, metricsFault] = await Promise.all([
+      const [[readings, view], tried, pulled, leverHolds, metricsFault] = await Promise.all([
         this.#look(plan, service, timer),
         observed ? {} : this.#tryAll(plan, flags, timer),
         observed || lever === undefined ? undefined : this.#tryAll(plan, lever, timer),
+        lever === undefined ? [] : heldBy(plan, lever, timer),
         this.#askMetrics(service, timer),
       ]);
       const tookMs = clock.now().steady - from;
-      return { readings, view, tried, lever: pulled, metricsFault, observed, tookMs };
+      return { readings, view, tried, lever: pulled, leverHolds, metricsFault, observed, tookMs };
     } catch (error) {
       const readings = messageOfFault(error);
       const tookMs = clock.now().steady - from;
@@ -153,6 +162,7 @@ export class Rehearsals {
         view: undefined,
         tried: {},
         lever: undefined,
+        leverHolds: [],
         metricsFault: undefined,
         observed,
         tookMs,
@@ -252,6 +262,16 @@ async function readStore(plan: Plan, { flags }: Service, timer: Timer): Promise<
     return await timer.within(() => flags.read(rehearsedFlags(plan)));
   } catch (error) {
     return messageOfFault(error);
+  }
+}
+
+/** Flags that the second lever holds off; none when it cannot be read, which its own try tells. */
+async function heldBy(plan: Plan, lever: Flags, timer: Timer): Promise<readonly string[]> {
+  try {
+    const found = await timer.within(() => lever.read(rehearsedFlags(plan)));
+    return Object.keys(found).filter((flag) => found[flag]?.setting.kind === "off");
+  } catch {
+    return [];
   }
 }
 

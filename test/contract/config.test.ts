@@ -44,6 +44,15 @@ describe("configuration", () => {
     });
   });
 
+  it("takes a mode, and none by itself", () => {
+    expect(good({}).mode).toBeUndefined();
+    expect(good({ BELAY_MODE: "observe" }).mode).toBe("observe");
+    expect(good({ BELAY_MODE: " act " }).mode).toBe("act");
+    expect(mistakes({ BELAY_MODE: "dry-run" })).toEqual([
+      'BELAY_MODE: expected act or observe, found "dry-run"',
+    ]);
+  });
+
   it("reads groups, operators and channels as lists", () => {
     const config = good({
       BELAY_GROUPS: "release-approvers=U1,U2 oncall=cli:kim",

@@ -227,6 +227,7 @@ describe("the file of rehearsals", () => {
       readings: { a: reading },
       tried: { a: tried },
       lever: undefined,
+      leverHolds: [],
       view: undefined,
       metricsFault: undefined,
       observed: false,

@@ -363,7 +363,18 @@ describe("the table of verbs", () => {
     const backward = VERBS.filter((spec) => spec.direction === "backward").map((spec) => spec.verb);
     expect(backward).toEqual(["hold", "rollback", "page", "ack", "escalate", "resolve"]);
     const read = VERBS.filter((spec) => spec.direction === "read").map((spec) => spec.verb);
-    const rollouts = ["list", "status", "plan", "rehearse", "evidence", "history", "help", "list", "whoami"];
+    const rollouts = [
+      "list",
+      "status",
+      "plan",
+      "rehearse",
+      "evidence",
+      "history",
+      "help",
+      "list",
+      "changes",
+      "whoami",
+    ];
     expect(read).toEqual([...rollouts, "who", "list", "list", "next", "missed", "now", "history"]);
   });
 });

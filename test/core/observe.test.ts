@@ -1,10 +1,12 @@
 /** Observing: Belay flips nothing, asks people to, judges what they did, and says what it would have taken back. */
 import { describe, expect, it } from "vitest";
+import { parseCommand } from "../../src/core/command.ts";
 import { modeAtStart } from "../../src/core/mode.ts";
 import type { Plan } from "../../src/core/plan.ts";
 import { nextForward } from "../../src/core/rollout/forward.ts";
 import { openWould } from "../../src/core/rollout/observe.ts";
 import { OFF, ON, percentSetting } from "../../src/core/setting.ts";
+import { type Known, type Resolution, resolve } from "../../src/core/target.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 import {
   ANA,
@@ -490,5 +492,35 @@ describe("the mode at a start", () => {
     ["but is nobody's word", { first: "observe", setting: "act" }, false, "act"],
   ] as const)("%s", (_, words, isNew, mode) => {
     expect(modeAtStart({ ...words, isNew }).mode).toBe(mode);
+  });
+});
+
+describe("the words for it", () => {
+  const { plan, state } = observing();
+  const known: Known = {
+    catalogue: new Map([[plan.rollout, plan]]),
+    runs: [{ plan, state }],
+    zone: "UTC",
+  };
+  const typed = (text: string): Resolution => {
+    const parsed = parseCommand(text);
+    return "kind" in parsed ? parsed : resolve(parsed, known, { steady: 0, wall: 0 });
+  };
+
+  it.each([
+    ["observe", { kind: "mode", mode: undefined }],
+    ["belay observe on", { kind: "mode", mode: "observe" }],
+    ['observe ON because "night"', { kind: "mode", mode: "observe", because: "night" }],
+    ['belay observe off because "trusted"', { kind: "mode", mode: "act", because: "trusted" }],
+    ["observe off", { kind: "refused", code: "missing_reason" }],
+    ["observe maybe", { kind: "refused", code: "bad_value" }],
+    ["rollout release demo", { kind: "ask", run: "r-1", ask: { kind: "release" } }],
+    ['release because "end of shift"', { kind: "ask", ask: { kind: "release", because: "end of shift" } }],
+    [
+      'rollout resume run=r-1 because "false alarm"',
+      { kind: "ask", run: "r-1", ask: { kind: "resume", because: "false alarm" } },
+    ],
+  ])("%s", (text, resolution) => {
+    expect(typed(text)).toMatchObject(resolution);
   });
 });

@@ -41,6 +41,7 @@ function found(more: Partial<Findings> = {}): Findings {
     readings: { a: reading(), b: reading() },
     tried: { a: WELL, b: { ...WELL, writeMs: 30 } },
     lever: undefined,
+    leverHolds: [],
     view: { ms: 6, literals: { a: "false", b: "false" } },
     metricsFault: undefined,
     observed: false,

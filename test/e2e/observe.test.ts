@@ -35,7 +35,10 @@ function people(flags: Readonly<Record<string, boolean>>): string {
   return text;
 }
 
-async function start(env: Readonly<Record<string, string>>): Promise<ShortWorld> {
+async function start(
+  env: Readonly<Record<string, string>>,
+  args: readonly string[] = [],
+): Promise<ShortWorld> {
   world = await startShortWorld({
     dir: join(ground.dir, `story-${++stories}`),
     house: shortHouse({
@@ -45,6 +48,7 @@ async function start(env: Readonly<Record<string, string>>): Promise<ShortWorld>
       parallelSoak: "10m",
     }),
     env,
+    args,
   });
   return world;
 }
@@ -77,11 +81,11 @@ async function bothOn(one: ShortWorld): Promise<string> {
   return text;
 }
 
-describe("a new installation", () => {
-  it("observes: people flip, Belay judges, a breach leads to WOULD, and nothing is written before Do it", async () => {
+describe("observing", () => {
+  it("by --observe: people flip, Belay judges, a breach leads to WOULD, and nothing is written before Do it", async () => {
     let text = people({ FEATURE_PARSE_CACHE: false, FEATURE_PARALLEL: false });
-    const one = await start({ BELAY_MODE: "" });
-    expect(one.log()).toContain("Belay OBSERVES");
+    const one = await start({ BELAY_MODE: "act" }, ["--observe"]);
+    expect(one.log()).toContain("started with --observe");
     const answer = await one.command("rollout start short");
     expect(answer).toMatchObject({ ok: true, code: "started" });
     expect(answer.text).toContain("It observes: Belay asks people to flip");
@@ -100,18 +104,23 @@ describe("a new installation", () => {
     expect(said).toContain("Do it");
     expect(said).toContain("False alarm");
     // It holds and goes on judging; the file stays as people left it.
-    await until("the hold", async () => (await one.run()).holds.some((hold) => hold.reason === "would_roll_back"));
+    await until("the hold", async () =>
+      (await one.run()).holds.some((hold) => hold.reason === "would_roll_back"),
+    );
     expect(onDisk()).toBe(text);
 
     const done = await one.command("rollout rollback parallel");
     expect(done).toMatchObject({ ok: true });
     await one.event("rollback_off");
-    expect(flagsIn(ground.flagsPath)).toMatchObject({ FEATURE_PARSE_CACHE: "true", FEATURE_PARALLEL: "false" });
+    expect(flagsIn(ground.flagsPath)).toMatchObject({
+      FEATURE_PARSE_CACHE: "true",
+      FEATURE_PARALLEL: "false",
+    });
     await one.event("recovered", { withinMs: SEEN_WITHIN_MS });
     expect(one.slack.violations()).toEqual([]);
   });
 
-  it("notices that people took it back by hand, looks, and says so; the mode outlives a kill", async () => {
+  it("by a new installation: notices that people took it back by hand, looks, and says so; the mode outlives a kill", async () => {
     people({ FEATURE_PARSE_CACHE: false, FEATURE_PARALLEL: false });
     const one = await start({ BELAY_MODE: "" });
     await one.command("rollout start short");

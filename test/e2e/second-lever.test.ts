@@ -13,6 +13,7 @@ const KEY = "FEATURE_ONE";
 let dir: string;
 let liar: Liar;
 let world: ShortWorld;
+let shown: NodeJS.Timeout | undefined;
 let flagsPath: string;
 let leverPath: string;
 
@@ -66,15 +67,15 @@ beforeAll(async () => {
   const viewPath = join(dir, "view.json");
   relay(liar, undefined, "failures_total", viewPath);
   // The relay shows a file; the service writes what it works with into it.
-  const shown = setInterval(
+  shown = setInterval(
     () => writeFileSync(viewPath, JSON.stringify({ flags: { [KEY]: { value: service() } } })),
     20,
   );
-  shown.unref();
   world = await startShortWorld({ dir: join(dir, "world"), house: house() });
 }, 60_000);
 
 afterAll(async () => {
+  clearInterval(shown);
   await world?.stop();
   await liar?.close();
   rmSync(dir, { recursive: true, force: true });
@@ -103,7 +104,7 @@ test("the way back without the flag system", { timeout: 90_000 }, async () => {
   expect(flagsIn(leverPath)).toEqual({ [KEY]: "false" });
   expect(service()).toBe("false");
   console.log(
-    `second lever: rollback asked for -> the service works without the flag ${off.wall - asked} ms (after: 1s)`,
+    `second lever: rollback asked for -> the service works without the flag ${off.wall - asked} ms`,
   );
   await eventually("the channel knows of the lever", () => sayings().includes("second lever") || undefined);
 
@@ -118,4 +119,10 @@ test("the way back without the flag system", { timeout: 90_000 }, async () => {
   await world.event("rolled_back", { withinMs: 30_000 });
 
   expect((await world.command('rollout unlock one because "mended"')).ok).toBe(true);
+  const refused = await world.command("rollout start one");
+  expect(refused).toMatchObject({ ok: false, code: "rehearsal" });
+  expect(refused.text).toContain(`the second lever (${leverPath}) holds ${KEY} off: set it on there first`);
+  writeFileSync(leverPath, JSON.stringify({ flags: { [KEY]: { value: "true" } } }));
+  await eventually("a start", async () => (await world.command("rollout start one")).ok || undefined);
+  await eventually("the service works with it again", () => service() === "true" || undefined);
 });

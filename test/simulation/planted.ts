@@ -165,6 +165,18 @@ export const BUGS: readonly Bug[] = [
     replace: "if (known === undefined)",
   },
   {
+    name: "a run that observes takes back by itself",
+    file: "src/core/rollout/backward.ts",
+    find: 'started === undefined || state.mode !== "observe" ? started : wouldInstead(plan, state, started);',
+    replace: "started;",
+  },
+  {
+    name: "what people were asked to set is written",
+    file: "src/core/rollout/evolve-forward.ts",
+    find: "? asked(flipStates(event.flips, direction, at))",
+    replace: "? flipStates(event.flips, direction, at, limits)",
+  },
+  {
     name: "alerts change nothing",
     file: "src/core/rollout/tick.ts",
     find: "events = onAlerts(plan, state, world, now);",
@@ -180,12 +192,6 @@ export const BUGS: readonly Bug[] = [
     name: "a deploy inside a soak goes unnoticed",
     file: "src/core/rollout/tick.ts",
     find: "events = onDeploys(plan, state, world, now);",
-    replace: "",
-  },
-  {
-    name: "the soak goes on after a deploy",
-    file: "src/core/rollout/evolve-deploy.ts",
-    find: "soakedMs: 0,",
     replace: "",
   },
   {
@@ -205,7 +211,7 @@ function option(name: string, otherwise: number): number {
 function find(root: string, bug: Bug, most: number): number | undefined {
   const dir = mkdtempSync(join(tmpdir(), "belay-planted-"));
   try {
-    for (const part of ["src", "test/simulation", "package.json"])
+    for (const part of ["src", "test/simulation", "test/support", "package.json"])
       cpSync(join(root, part), join(dir, part), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(dir, "node_modules"));
     const path = join(dir, bug.file);
@@ -224,6 +230,8 @@ function find(root: string, bug: Bug, most: number): number | undefined {
         [join(dir, "test/simulation/main.ts"), "--runs", String(batch), "--seed", String(done + 1)],
         { encoding: "utf8" },
       );
+      if (ran.stderr.includes("ERR_MODULE_NOT_FOUND"))
+        throw new Error(`the copy lacks a file: ${ran.stderr}`);
       if (ran.status !== 0) {
         const seed = /seed (\d+): (\S+)/.exec(ran.stdout);
         process.stdout.write(

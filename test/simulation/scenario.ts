@@ -221,6 +221,10 @@ function deedsFrom(random: Random, plan: Plan, calmAt: number): readonly Deed[] 
   return deeds.sort((a, b) => a.at - b.at);
 }
 
+function said(observe: ObservePlay | undefined): readonly Deed[] {
+  return (observe?.says ?? []).map(({ at, ...words }) => ({ at, act: { kind: "command", ...words } }));
+}
+
 /** The scenario of a seed; the same seed always gives the same one. */
 export function scenarioOf(seed: number): Scenario {
   const random = createRandom(seed);
@@ -276,7 +280,7 @@ export function scenarioOf(seed: number): Scenario {
           downMs: random.int(200, 40_000),
         }))
       : [],
-    deeds: [...deedsFrom(random, plan, calmAt), ...(observe?.deeds ?? [])].sort((a, b) => a.at - b.at),
+    deeds: [...deedsFrom(random, plan, calmAt), ...said(observe)].sort((a, b) => a.at - b.at),
     ...(alerts === undefined ? {} : { alerts }),
     ...(deploys === undefined ? {} : { deploys }),
     ...(observe === undefined ? {} : { observe }),

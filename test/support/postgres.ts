@@ -1,6 +1,7 @@
 /** Starts a real PostgreSQL on a free port of 127.0.0.1 with data in a temporary folder, and stops it with everything it wrote. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, rmSync } from "node:fs";
 import { chown, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -12,6 +13,8 @@ import { eventually } from "./eventually.ts";
 const READY_WITHIN_MS = 20_000;
 const STOP_WITHIN_MS = 10_000;
 const PORT_TRIES = 3;
+const REMOVE_TRIES = 40;
+const REMOVE_EVERY_MS = 50;
 const USER = "belay";
 /** PostgreSQL refuses to run as root; this is `nobody`. */
 const NOBODY = 65_534;
@@ -150,14 +153,30 @@ function launch(
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     said = (said + text).slice(-4_000);
   });
-  // SIGQUIT takes its processes with it at once.
-  const endWithUs = (): void => void child.kill("SIGQUIT");
+  // SIGQUIT takes its processes with it at once; they may still write for a moment.
+  const endWithUs = (): void => {
+    child.kill("SIGQUIT");
+    removeNow(dirname(data));
+  };
   process.once("exit", endWithUs);
   child.once("exit", () => process.removeListener("exit", endWithUs));
   child.on("error", (error) => {
     said += error.message;
   });
   return { child, words: () => said };
+}
+
+/** At the end of this process nothing can be awaited: removes until those who still write have ended. */
+function removeNow(dir: string): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let tried = 0; tried < REMOVE_TRIES && existsSync(dir); tried++) {
+    Atomics.wait(pause, 0, 0, REMOVE_EVERY_MS);
+    try {
+      rmSync(dir, { recursive: true, force: true });
+    } catch {
+      // Somebody wrote meanwhile; the next try is after them.
+    }
+  }
 }
 
 /** Rejects while nobody answers. */

@@ -40,6 +40,8 @@ export interface ShortWorldOptions {
   readonly house: Readonly<Record<string, string>>;
   /** More settings for Belay's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** More arguments of `belay start`. */
+  readonly args?: readonly string[];
   /** Channels in place of the one, all with the bot in them. */
   readonly channels?: readonly string[];
   /** Wait before a killed Belay is started again, ms; 0 when not given. */
@@ -53,6 +55,8 @@ export interface ShortWorld {
   readonly slack: FakeSlack;
   readonly belay: BelayProcess;
   readonly url: string;
+  /** Resolves when Belay listens to Slack, also after it was killed. */
+  connected(): Promise<void>;
   runs(): Promise<readonly RunTold[]>;
   /** The newest run; rejects when there is none. */
   run(): Promise<RunTold>;
@@ -90,6 +94,7 @@ export async function startShortWorld(options: ShortWorldOptions): Promise<Short
       house,
       overlay,
       speed: REAL_TIME,
+      ...(options.args === undefined ? {} : { args: options.args }),
       logFile: join(dir, "belay.log"),
       restartDelayMs: options.restartDelayMs ?? 0,
       env: { ...belayEnv(slack, state, port), ...(options.env ?? {}) },

@@ -61,8 +61,15 @@ const FEATURES = `/projects/${PROJECT}/features`;
 
 export async function startUnleashGround(): Promise<UnleashGround> {
   const server = await startUnleash();
-  const belay = await server.person("belay", "editor");
-  const ana = await server.person("ana", "editor");
+  try {
+    return groundOn(server, await server.person("belay", "editor"), await server.person("ana", "editor"));
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+function groundOn(server: RunningUnleash, belay: UnleashPerson, ana: UnleashPerson): UnleashGround {
   const place = (key: string): string => `${FEATURES}/${key}/environments/${ENVIRONMENT}`;
   const opened: UnleashFlags[] = [];
   const archive = async (key: string): Promise<void> =>
@@ -136,7 +143,7 @@ function bodyOf(key: string, strategy: WrittenStrategy): unknown {
 
 /** A `make` for the contract suite on this ground. */
 export async function unleashUnderTest(ground: UnleashGround): Promise<FlagsUnderTest> {
-  const { server, belay, ana } = ground;
+  const { server, belay } = ground;
   await Promise.all([PARALLEL, BATCHING, LIMIT, SPEED].map(({ key }) => ground.make(key)));
   await ground.strategy(LIMIT.key, { payload: LIMIT.off });
   await ground.strategy(SPEED.key, { payload: "7", type: "number" });
@@ -166,7 +173,6 @@ export async function unleashUnderTest(ground: UnleashGround): Promise<FlagsUnde
       await allow();
       await sdk.close();
       await proxy.close();
-      void ana;
     },
   };
 }

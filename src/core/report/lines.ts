@@ -186,8 +186,11 @@ export function helpLines(): readonly string[] {
   const others = VERBS.filter((spec) => spec.noun === "belay" && !names.has(spec.verb));
   const desk = (noun: DeskNoun): readonly VerbSpec[] => VERBS.filter((spec) => spec.noun === noun);
   return [
-    ...group("Look", [...going("read"), ...others]),
-    ...group("Go forward (obeys every gate)", going("forward")),
+    ...group("Look", [...going("read"), ...others.filter((spec) => spec.direction === "read")]),
+    ...group("Go forward (obeys every gate)", [
+      ...going("forward"),
+      ...others.filter((spec) => spec.direction === "forward"),
+    ]),
     ...group("Go back (always allowed)", going("backward")),
     ...group("On call", desk("oncall")),
     ...group("Health", desk("health")),

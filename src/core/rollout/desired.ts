@@ -14,6 +14,7 @@ export interface Wish {
   readonly at: number;
   readonly writeBy?: number;
   readonly version?: string;
+  readonly careful?: true;
 }
 
 /**
@@ -33,7 +34,7 @@ export function desired(plan: Plan, state: State): readonly Wish[] {
 }
 
 function toWish(flag: string, flip: FlipState): Wish {
-  const { writeBy } = flip;
+  const { careful, writeBy } = flip;
   const { version } = flip.flip;
   return {
     flag,
@@ -42,6 +43,7 @@ function toWish(flag: string, flip: FlipState): Wish {
     direction: flip.direction,
     verified: flip.verifiedAt !== undefined,
     at: flip.at,
+    ...(careful === undefined ? {} : { careful }),
     ...(writeBy === undefined ? {} : { writeBy }),
     ...(version === undefined ? {} : { version }),
   };
@@ -77,6 +79,17 @@ export interface Write {
   readonly ifVersion?: string;
 }
 
+/** Whether somebody else turned off what was to go back to a setting that is not off: that is a decision. */
+export function isOverruled(
+  { intent, setting }: Pick<Wish, "intent" | "setting">,
+  reading: Reading,
+): boolean {
+  const [run] = intent.split(".");
+  const isOwn =
+    reading.intent === undefined ? reading.by?.own === true : reading.intent.startsWith(`${run}.`);
+  return setting.kind !== "off" && reading.setting.kind === "off" && !isOwn;
+}
+
 /**
  * The writes needed now; a wish that was read back needs none (what changes later is judged by `decide`, not fought here). A backward wish is
  * written until it is read back, also blindly when the flag cannot be read: a reading from before the decision proves nothing then. A forward wish is written only before its `writeBy`, on a reading
@@ -93,6 +106,13 @@ export function neededWrites(
     const reading = readings[wish.flag];
     const { flag, setting, intent, direction } = wish;
     if (wish.verified) continue;
+    if (wish.careful === true) {
+      const isNew = reading !== undefined && reading.at >= wish.at;
+      if (!isNew || isOverruled(wish, reading)) continue;
+      if (!sameSetting(reading.setting, setting) || !reading.effective)
+        writes.push({ flag, setting, intent, direction, ifVersion: reading.version });
+      continue;
+    }
     if (direction === "backward") {
       const isOld = reading !== undefined && reading.at < wish.at && !isReadable;
       if (reading === undefined || isOld || !sameSetting(reading.setting, setting) || !reading.effective)

@@ -22,6 +22,16 @@ export function flipStates(
   return Object.fromEntries(flips.map((flip) => [flip.flag, { flip, direction, at, ...(limits ?? {}) }]));
 }
 
+/** The flips of a step that is withdrawn: nothing is worse for it, so what is not off is set with care. */
+export function withdrawn(flips: readonly Flip[], at: number): Record<string, FlipState> {
+  return Object.fromEntries(
+    flips.map((flip): [string, FlipState] => [
+      flip.flag,
+      { flip, direction: "backward", at, ...(flip.to.kind === "off" ? {} : { careful: true }) },
+    ]),
+  );
+}
+
 /** The same flips, for people to make. */
 export function asked(flips: Readonly<Record<string, FlipState>>): Record<string, FlipState> {
   return Object.fromEntries(

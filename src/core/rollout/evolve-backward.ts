@@ -147,7 +147,11 @@ export function applyWatch(plan: Plan, s: State, event: WatchEvent, recorded: Re
     case "deploy_found":
     case "versions_seen":
       return applyDeploy(plan, s, event, recorded);
-    case "would_roll_back":
+    case "would_roll_back": {
+      const { cause } = event;
+      const alerts = cause.kind === "alert" ? attributed(plan, s, cause) : {};
+      return { ...applyObserve(plan, s, event, recorded), ...alerts };
+    }
     case "mode_set":
       return applyObserve(plan, s, event, recorded);
     case "lever_pulled": {
@@ -174,7 +178,14 @@ export function applyWatch(plan: Plan, s: State, event: WatchEvent, recorded: Re
       const back = s.flips[event.flag]?.flip.to;
       const { [event.flag]: _was, ...others } = s.overridden;
       const agrees = back !== undefined && sameSetting(back, event.found);
-      return { ...dropApproval(s), overridden: agrees ? others : { ...others, [event.flag]: event.found } };
+      const known = s.flips[event.flag];
+      // Nothing is owed any more of a step back that a person went further than.
+      const settled = known?.careful === true && known.verifiedAt === undefined;
+      return {
+        ...dropApproval(s),
+        ...(settled ? { flips: { ...s.flips, [event.flag]: { ...known, verifiedAt: at } } } : {}),
+        overridden: agrees ? others : { ...others, [event.flag]: event.found },
+      };
     }
     case "unlatched":
       return {

@@ -1,7 +1,7 @@
 /** Folds the events that go forward, and those of the gates, into the state. */
 import { type Recorded, tellingOf } from "../event.ts";
 import type { Plan } from "../plan.ts";
-import { asked, editStage, flipStates, madeByPeople, type Of } from "./edits.ts";
+import { asked, editStage, flipStates, madeByPeople, type Of, withdrawn } from "./edits.ts";
 import { newestFlagStage, type StageState, type State } from "./state.ts";
 
 export type ForwardEvent = Of<
@@ -76,7 +76,7 @@ function withdrawStage(plan: Plan, s: State, event: Of<"stage_withdrawn">, at: n
     flips: {
       ...kept,
       // Where people flip, the flags stay as they were found: nothing was written and nothing is to be.
-      ...(s.mode === "observe" ? madeByPeople(event.flips, at) : flipStates(event.flips, "backward", at)),
+      ...(s.mode === "observe" ? madeByPeople(event.flips, at) : withdrawn(event.flips, at)),
     },
   };
 }

@@ -50,6 +50,8 @@ export interface FlipState {
   readonly verifiedAt?: number;
   readonly writeBy?: number;
   readonly verifyBy?: number;
+  /** Back to a setting that is not off: written only over what a later read shows, and never over a person's OFF. */
+  readonly careful?: true;
   /** People were asked to make it; Belay writes nothing. */
   readonly asked?: true;
 }

@@ -15,6 +15,7 @@ import {
 import { onBreach } from "./breach.ts";
 import { onTakenBackByHand } from "./by-hand.ts";
 import { onDeploys } from "./deploys.ts";
+import { isOverruled, type Reading } from "./desired.ts";
 import { onEnabling } from "./enabling.ts";
 import { nextForward } from "./forward.ts";
 import { onReplaced } from "./identity.ts";
@@ -24,6 +25,7 @@ import { onAlerts } from "./on-alert.ts";
 import { onUnready } from "./ready.ts";
 import { bankProgress, onSoaking } from "./soak.ts";
 import {
+  type FlipState,
   hasHold,
   isBegun,
   isLive,
@@ -145,6 +147,13 @@ function onVanished(plan: Plan, state: State, world: World): readonly RolloutEve
   return NONE;
 }
 
+/** Whether this reading can tell of a person's change: of a flip that was read back before, or of one that is to be written with care. */
+function isJudged(known: FlipState, reading: Reading): boolean {
+  if (known.verifiedAt !== undefined) return reading.at > known.verifiedAt;
+  const { intent, to: setting } = known.flip;
+  return known.careful === true && reading.at >= known.at && isOverruled({ intent, setting }, reading);
+}
+
 /** Flags that people changed: one that Belay turned on and read back, or one of a stage that has not begun. */
 function onDrift(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
   for (let index = state.first; index <= state.end; index++) {
@@ -153,7 +162,7 @@ function onDrift(plan: Plan, state: State, world: World): readonly RolloutEvent[
       const reading = world.readings[flag];
       if (reading === undefined) continue;
       const known = state.flips[flag];
-      if (known !== undefined && (known.verifiedAt === undefined || reading.at <= known.verifiedAt)) continue;
+      if (known !== undefined && !isJudged(known, reading)) continue;
       const expected = expectedOf(state, flag);
       if (expected === undefined || sameSetting(reading.setting, expected)) continue;
       if (isAskedBack(state, flag, reading.setting)) continue;
