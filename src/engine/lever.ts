@@ -1,6 +1,7 @@
 /** The second lever: writes the OFFs that the flag system does not take to where the service looks besides, and reads back what it holds. */
 import type { Plan } from "../core/plan.ts";
 import type { Reading } from "../core/rollout/desired.ts";
+import { isPulled } from "../core/rollout/lever.ts";
 import type { State } from "../core/rollout/state.ts";
 import { sameSetting } from "../core/setting.ts";
 import { type Bell, createBell } from "./concurrency.ts";
@@ -98,6 +99,8 @@ export class Lever {
       const flip = flips[name];
       const flag = plan.flags[name];
       if (flag === undefined || flip?.direction !== "backward" || flip.verifiedAt !== undefined) return [];
+      // It was pulled for an OFF of before: this one has to be decided, and journaled, anew.
+      if (!isPulled(state(), flip)) return [];
       if (this.#holds?.includes(name) === true) return [];
       const { to: setting, intent } = flip.flip;
       return found[name] !== undefined && sameSetting(found[name].setting, setting) && found[name].effective

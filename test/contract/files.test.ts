@@ -24,12 +24,19 @@ describe("the shipped folder", () => {
   it("loads without a word", async () => {
     const { plans, catalogues, problems } = await loadFolder(ROOT);
     expect(problems).toEqual([]);
-    expect([...plans.keys()].sort()).toEqual(["bots", "bulk-import", "ingestion", "ingestion-percent"]);
+    expect([...plans.keys()].sort()).toEqual([
+      "bots",
+      "bulk-import",
+      "ingestion",
+      "ingestion-percent",
+      "uploads",
+    ]);
     expect([...catalogues.keys()].sort()).toEqual([
       "bot-platform",
       "bulk-import",
       "ingestion",
       "ingestion-percent",
+      "upload-service",
     ]);
   });
 

@@ -2,7 +2,7 @@
 import type { RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
 import { formatDuration, type Now, SECOND } from "../time.ts";
-import { type FlipState, pendingBackward, type State } from "./state.ts";
+import { type FlipState, isStepOfPlan, pendingBackward, type State } from "./state.ts";
 import { serviceShows, type World } from "./world.ts";
 
 /** So long the flag system may fail to take an OFF before the second lever is pulled, where the file says nothing. */
@@ -10,17 +10,20 @@ const LEVER_AFTER_MS = 10 * SECOND;
 
 const NONE: readonly RolloutEvent[] = [];
 
-/** Pulls the lever for every OFF that the flag system refuses for good, or has not taken for too long. Once pulled, it is pulled for what follows at once. */
+/**
+ * Pulls the lever for every OFF that the flag system refuses for good, or has not taken for too long, in every phase. As long as an OFF that was pulled
+ * is still owed, it is pulled for what follows at once. What a baseline sets is a step forward, and waits.
+ */
 export function onLever(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   const { lever } = plan.outside;
   if (lever === undefined) return NONE;
   const { backwardRefused: refused, backwardFailingSince: failing, storeFault } = world;
   if (refused === undefined && failing === undefined && storeFault === undefined) return NONE;
-  const patience = state.lever === undefined ? (lever.after ?? LEVER_AFTER_MS) : 0;
-  const flags = pendingBackward(state)
-    .filter(({ at }) => refused !== undefined || now.steady - at >= patience)
-    .map(({ flip }) => flip.flag)
-    .filter((flag) => state.lever?.flags.includes(flag) !== true);
+  const owed = pendingBackward(state).filter((flip) => !isStepOfPlan(plan, state, flip));
+  const patience = owed.some((flip) => isPulled(state, flip)) ? 0 : (lever.after ?? LEVER_AFTER_MS);
+  const flags = owed
+    .filter((flip) => !isPulled(state, flip) && (refused !== undefined || now.steady - flip.at >= patience))
+    .map(({ flip }) => flip.flag);
   if (flags.length === 0) return NONE;
   const why =
     refused ??
@@ -28,10 +31,16 @@ export function onLever(plan: Plan, state: State, world: World, now: Now): reado
   return [{ kind: "lever_pulled", flags, why }];
 }
 
+/** Whether the lever was pulled for this very OFF, not for one of the same flag before. */
+export function isPulled({ lever }: State, { flip, at }: FlipState): boolean {
+  return lever?.flags.includes(flip.flag) === true && at <= lever.at;
+}
+
 /** Whether the lever holds this flag where it is to go, and the service works with that. */
-export function isHeldByLever(plan: Plan, state: State, world: World, { flip, at }: FlipState): boolean {
+export function isHeldByLever(plan: Plan, state: State, world: World, owed: FlipState): boolean {
+  const { flip, at } = owed;
   return (
-    state.lever?.flags.includes(flip.flag) === true &&
+    isPulled(state, owed) &&
     world.leverHolds?.includes(flip.flag) === true &&
     serviceShows(plan, world, flip.flag, flip.to, at)
   );

@@ -19,6 +19,7 @@ import { isOverruled, type Reading } from "./desired.ts";
 import { onEnabling } from "./enabling.ts";
 import { nextForward } from "./forward.ts";
 import { onReplaced } from "./identity.ts";
+import { onLever } from "./lever.ts";
 import { onLooking } from "./look.ts";
 import { isAskedBack } from "./observe.ts";
 import { onAlerts } from "./on-alert.ts";
@@ -50,17 +51,22 @@ export function onTick(plan: Plan, state: State, world: World, now: Now): readon
       return firstOf(onComeback(state, world), () => onRollingBack(plan, state, world, now));
     case "looking":
       return firstOf(onComeback(state, world), () =>
-        firstOf(onLooking(plan, state, world, now), () => onUnverified(plan, state, world, now)),
+        firstOf(onLooking(plan, state, world, now), () => onOwed(plan, state, world, now)),
       );
     default:
       return onWalking(plan, state, world, now);
   }
 }
 
+/** An OFF that the flag system does not take, whatever it is owed for: the second lever, and a page with the step to do by hand. */
+function onOwed(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  return firstOf(onLever(plan, state, world, now), () => onUnverified(plan, state, world, now));
+}
+
 /** A quarantined run decides nothing, but an OFF that is owed is read back, and told when it does not come. */
 function onStuck(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   if (pendingBackward(state).length > 0)
-    return firstOf(verifyBackward(state, world), () => onUnverified(plan, state, world, now));
+    return firstOf(verifyBackward(state, world), () => onOwed(plan, state, world, now));
   const isUntold = state.rollback !== undefined && state.rollback.offAt === undefined;
   return firstOf(onComeback(state, world), () => (isUntold ? [{ kind: "rollback_off" }] : NONE));
 }
@@ -76,7 +82,7 @@ function onWalking(plan: Plan, state: State, world: World, now: Now): readonly R
   if (events.length > 0) return events;
   events = onComeback(state, world);
   if (events.length > 0) return events;
-  events = onUnverified(plan, state, world, now);
+  events = onOwed(plan, state, world, now);
   if (events.length > 0) return events;
   events = onReplaced(plan, state, world);
   if (events.length > 0) return events;

@@ -148,10 +148,12 @@ async function readingOf(
 ): Promise<Omit<Reading, "at">> {
   inside.shapes.set(def.key, shape);
   const { by, intent } = await inside.writers.of(def.key, shape, until);
+  const setting = settingOf(def, shape);
   return {
-    setting: settingOf(def, shape),
+    setting,
     version: versionOf(shape),
-    effective: true,
+    // Rules and targets may serve it on while its default is off: it is off for everybody only when it is turned off.
+    effective: setting.kind !== "off" || !shape.on || shape.rules + shape.targets === 0,
     id: shape.id,
     ...(intent === undefined ? {} : { intent }),
     ...(by === undefined ? {} : { by }),

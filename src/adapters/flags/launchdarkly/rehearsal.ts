@@ -1,6 +1,6 @@
 /** A try of the way back on one flag: read, then written as it is; nothing that anybody could notice. */
 import type { FlagDef } from "../../../core/plan.ts";
-import { OFF, ON } from "../../../core/setting.ts";
+import { formatSetting, OFF, ON } from "../../../core/setting.ts";
 import { type FlagRehearsal, messageOfFault } from "../../../engine/ports.ts";
 import type { Api } from "./api.ts";
 import { flagPage } from "./refusals.ts";
@@ -9,7 +9,8 @@ import { type FlagShape, versionOf } from "./shapes.ts";
 
 /**
  * A flag that is off is told to turn off, which LaunchDarkly is documented to leave unchanged. One that is on is told to turn on, and only to check
- * that (`dryRun`): somebody may turn it off at that very moment. Both need the right that turning off needs.
+ * that (`dryRun`): somebody may turn it off at that very moment. Both need the right that turning off needs. Where the way back leads to another
+ * safe value, that is what is checked, since it needs more rights.
  */
 export async function rehearseFlag(
   api: Api,
@@ -31,16 +32,25 @@ export async function rehearseFlag(
     else if (flag.archived)
       problems.push(`${def.key} is archived in LaunchDarkly: restore it (${flagPage(api.place, def.key)}).`);
     else {
-      const back = instructionsFor(def, OFF, flag, bucketing);
-      if (back.kind === "refused") problems.push(`${def.key} cannot be turned off: ${back.why}.`);
+      const safe = def.safe ?? OFF;
+      const back = instructionsFor(def, safe, flag, bucketing);
+      if (back.kind === "refused")
+        problems.push(
+          safe.kind === "off"
+            ? `${def.key} cannot be turned off: ${back.why}.`
+            : `${def.key} cannot be set to its safe value ${formatSetting(safe, def)}: ${back.why}.`,
+        );
       warnings.push(...warningsOf(def, flag, bucketing, environment));
       const writing = performance.now();
-      const instructions: readonly Instruction[] = [{ kind: flag.on ? "turnFlagOn" : "turnFlagOff" }];
+      const unchanging: readonly Instruction[] = [{ kind: flag.on ? "turnFlagOn" : "turnFlagOff" }];
+      const isOff = safe.kind === "off" || back.kind === "refused";
+      const instructions = isOff ? unchanging : back.instructions;
+      const dryRun = flag.on || !isOff;
       const comment = `Belay rehearses the way back of ${def.key}; nothing changes`;
-      const patch = { instructions, comment, ignoreConflicts: true, dryRun: flag.on };
+      const patch = { instructions, comment, ignoreConflicts: true, dryRun };
       const after = await api.patch("forward", def.key, patch, until);
       writeMs = performance.now() - writing;
-      if (!flag.on && versionOf(after) !== versionOf(flag))
+      if (!dryRun && versionOf(after) !== versionOf(flag))
         warnings.push(
           `${def.key} has a new version after a write that changes nothing; somebody changed it at that moment, or LaunchDarkly counts such writes.`,
         );
