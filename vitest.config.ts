@@ -17,6 +17,10 @@ const APART = [
   "demo-service",
   "demo-service-flags",
   "port-calls",
+  "observe",
+  "second-lever",
+  "launchdarkly",
+  "unleash",
 ].map((name) => `test/e2e/${name}.test.ts`);
 
 const shared = {

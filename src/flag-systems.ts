@@ -51,6 +51,7 @@ export function createFlagSystems(options: FlagSystemsOptions): FlagSystems {
   const scope: Scope = { closers: [] };
   /** Environment files by the pidfile of the process that reads them. */
   const variables = new Map<string, string>();
+  const levers = new WeakMap<Flags, Flags>();
 
   function contextOf(environment: string, view?: ServiceViewPort): OpenContext {
     const suffix = environment.toUpperCase().replace(/[^A-Z0-9]/g, "_");
@@ -95,7 +96,11 @@ export function createFlagSystems(options: FlagSystemsOptions): FlagSystems {
     lever(plan) {
       if (plan.outside.lever === undefined) return undefined;
       const { after: _patience, ...entry } = plan.outside.lever;
-      return asLever(providerOf(entry).open(entry, contextOf(plan.environment, viewOf(plan, NO_METRICS))));
+      const flags = providerOf(entry).open(entry, contextOf(plan.environment, viewOf(plan, NO_METRICS)));
+      // The same one for all plans that name it: what its token may do is told once.
+      const lever = levers.get(flags) ?? asLever(flags);
+      levers.set(flags, lever);
+      return lever;
     },
     view: viewOf,
     seed: (environment, entry, flags) => providerOf(entry).seed(entry, flags, contextOf(environment)),

@@ -11,6 +11,7 @@ import { createLog, type SystemLog } from "./adapters/log.ts";
 import { createLogChat, NOBODY } from "./adapters/log-chat.ts";
 import { createSlack, type Slack } from "./adapters/slack/slack.ts";
 import { createTelemetry, type Telemetry } from "./adapters/telemetry.ts";
+import { unannounced, usualChannel } from "./channels.ts";
 import type { Config } from "./config.ts";
 import { type Connections, createConnections } from "./connections.ts";
 import type { Actor, Mode, Recorded } from "./core/event.ts";
@@ -123,7 +124,8 @@ class Composition implements Belay {
   #ticker: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(config: Config, options: StartOptions, opened: Opened) {
+  constructor(given: Config, options: StartOptions, opened: Opened) {
+    const config = { ...given, defaultChannel: usualChannel(given) };
     this.#config = config;
     this.#options = options;
     this.#opened = opened;
@@ -158,7 +160,7 @@ class Composition implements Belay {
       chat: this.#chat(),
       plans: this.plans,
       mistakes: () => this.#loading.mistakes,
-      warnings: this.#reach.warnings,
+      warnings: () => [...this.#reach.warnings(), ...unannounced(this.plans().values(), config)],
       rehearsalShelf: createRehearsalShelf(state.path),
       connect: (plan) => connections.connect(plan),
       mayOf: (actor) => mayOf(config, actor),
@@ -197,6 +199,7 @@ class Composition implements Belay {
     // Before anything is journaled: a first start that is killed within seconds must not lose the time it was away.
     await this.#saveClock();
     await this.#loading.load();
+    this.#warnUnannounced();
     await this.#refuseIdleness();
     if (this.#options.alone !== true) await this.#openDoors();
     await this.engine.start();
@@ -223,8 +226,14 @@ class Composition implements Belay {
     return this;
   }
 
+  #warnUnannounced(): void {
+    if (this.#options.alone === true) return;
+    for (const warning of unannounced(this.plans().values(), this.#config)) this.#opened.log.warn(warning);
+  }
+
   async reload(): Promise<void> {
     await this.#loading.load();
+    this.#warnUnannounced();
     void this.#reach.ask(this.plans().values());
     await this.#desks.setWatches(this.#loading.watches, this.#loading.isSound);
     if (this.#loading.isSound) this.#opened.log.info("the files are read anew");

@@ -7,6 +7,8 @@ import axios, { type AxiosInstance, type AxiosResponse, isAxiosError } from "axi
 const DEFAULT_MAX_BYTES = 1024 * 1024;
 const MAX_SOCKETS = 32;
 const MAX_IDLE_SOCKETS = 4;
+/** A connection idle for longer may have been forgotten by a firewall in between, and a request on it would wait for its whole deadline. */
+const DEFAULT_IDLE_MS = 30_000;
 
 /** Why there is no reply. `network` is everything that is neither a refusal, a passed deadline nor a body over the limit. */
 export type HttpFaultKind = "refused" | "timeout" | "too_large" | "network";
@@ -56,18 +58,20 @@ export interface HttpClient {
 export interface HttpClientOptions {
   /** Certificate authorities to trust in place of the system's, as PEM; for services with a private authority, and for tests. */
   readonly ca?: string | undefined;
+  /** How long an idle connection is kept for the next request, ms; 30 s when not given. */
+  readonly idleMs?: number | undefined;
+  /** Requests under way at one time to one host, others wait for their turn; 32 when not given. */
+  readonly maxSockets?: number | undefined;
 }
 
 /** Idle connections are kept for the next request but never keep the process alive. */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
+  const { ca, idleMs = DEFAULT_IDLE_MS, maxSockets = MAX_SOCKETS } = options;
+  // The timeout ends idle connections only: axios takes it off those that work.
+  const kept = { keepAlive: true, maxSockets, maxFreeSockets: MAX_IDLE_SOCKETS, timeout: idleMs };
   const agents = {
-    httpAgent: new HttpAgent({ keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_IDLE_SOCKETS }),
-    httpsAgent: new HttpsAgent({
-      keepAlive: true,
-      maxSockets: MAX_SOCKETS,
-      maxFreeSockets: MAX_IDLE_SOCKETS,
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
-    }),
+    httpAgent: new HttpAgent(kept),
+    httpsAgent: new HttpsAgent({ ...kept, ...(ca === undefined ? {} : { ca }) }),
   };
   const client = axios.create({
     ...agents,

@@ -35,6 +35,7 @@ const NOTED: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]>([
   "rollback_started",
   "recovered",
   "look_failed",
+  "lever_pulled",
   "would_roll_back",
   "mode_set",
   "drift_found",

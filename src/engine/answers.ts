@@ -21,12 +21,12 @@ export function mistakeLines(mistakes: readonly string[]): readonly string[] {
   ];
 }
 
-/** What the tokens of flag systems may do that they need not; nothing is refused because of it. */
+/** What the tokens of flag systems may do that they need not, and which rollouts nobody would hear of; nothing is refused because of it. */
 export function warnedLines(warnings: readonly string[]): readonly string[] {
   if (warnings.length === 0) return [];
   const more = warnings.length - MOST_MISTAKES;
   return [
-    "Worth knowing of the flag systems:",
+    "Worth knowing:",
     ...warnings.slice(0, MOST_MISTAKES),
     ...(more > 0 ? [`... and ${more} more; the log has all`] : []),
   ];

@@ -44,10 +44,13 @@ export class Attribution {
     for (const [flag, reading] of Object.entries(readings)) {
       const def = plan.flags[flag];
       const expected = expectedOf(state(), flag);
-      const isFine = expected === undefined || sameSetting(expected, reading.setting);
+      const isFine =
+        expected === undefined ||
+        sameSetting(expected, reading.setting) ||
+        isOnItsWay(state(), flag, reading);
       if (isFine) this.#known.delete(flag);
       if (isFine || def === undefined || this.#known.get(flag)?.version === reading.version) continue;
-      // Our own write on its way is nobody's drift.
+      // What this run wrote itself is nobody's drift.
       if (reading.intent !== undefined) continue;
       if (reading.by?.own === false && reading.by.name !== undefined)
         this.#known.set(flag, { version: reading.version, by: reading.by.name });
@@ -71,4 +74,15 @@ export class Attribution {
       });
     }
   }
+}
+
+/** Whether the flag is still as it was when Belay decided its flip: nobody's drift, and a rollback's reads are not to wait for a history. */
+function isOnItsWay({ flips }: State, flag: string, { setting }: Omit<Reading, "at">): boolean {
+  const known = flips[flag];
+  return (
+    known !== undefined &&
+    known.verifiedAt === undefined &&
+    known.asked !== true &&
+    sameSetting(setting, known.flip.from)
+  );
 }

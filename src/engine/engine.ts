@@ -57,7 +57,7 @@ export interface EngineDeps {
   readonly plans: () => ReadonlyMap<string, Plan>;
   /** What is wrong with files that could not be loaded as they stand, each with its place; none when not given. */
   readonly mistakes?: () => readonly string[];
-  /** What the flag systems' tokens may do that they need not; none when not given. */
+  /** What is worth knowing when rollouts are listed, such as what the flag systems' tokens may do that they need not; none when not given. */
   readonly warnings?: () => readonly string[];
   /** Where rehearsals are kept besides the journal, for `belay check`. */
   readonly rehearsalShelf?: RehearsalShelf;
@@ -283,7 +283,14 @@ export class Engine {
     const runner = this.#adopt(stored, readings);
     this.#deps.onEvents?.(stored.state, []);
     this.#outbox.kick();
-    this.#launch(runner);
+    // Who flips may have changed while the start was being journaled, and nobody told this run.
+    if (this.#isToObserve(runner.state()))
+      void this.#observeWith(runner).then(
+        () => this.#launch(runner),
+        (error: unknown) =>
+          this.#deps.log.error("a run could not be begun", { run: runner.id, error: messageOfFault(error) }),
+      );
+    else this.#launch(runner);
   }
 
   #adopt(stored: StoredRun, readings: Readonly<Record<string, Reading | undefined>>): Runner {
@@ -338,11 +345,13 @@ export class Engine {
   /** A Belay that observes flips nothing for runs of before either; one that acts leaves each run as people left it. */
   async #observeWith(runner: Runner): Promise<void> {
     const { modes } = this.#deps;
-    const { mode, phase } = runner.state();
-    if (modes?.current() !== "observe" || mode === "observe" || phase === "stuck" || !isLive(runner.state()))
-      return;
+    if (modes === undefined || !this.#isToObserve(runner.state())) return;
     const ask = { kind: "mode" as const, mode: "observe" as const, because: modes.why() };
     await runner.decide(ask, { actor: BELAY, operator: true, groups: [] });
+  }
+
+  #isToObserve(state: State): boolean {
+    return this.#deps.modes?.current() === "observe" && state.mode !== "observe" && isLive(state);
   }
 
   /** What nobody saw of this run: since the last heartbeat, less the polls that lead to a verdict; credit since it was last journaled. */

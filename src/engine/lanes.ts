@@ -17,8 +17,8 @@ export interface LaneDeps {
   readonly readAt: (flag: string) => number | undefined;
   /** Sends them; rejects with an `OutsideFault` when all failed for one cause. */
   readonly send: (writes: readonly Write[]) => Promise<Readonly<Record<string, WriteResult>>>;
-  /** Called after each try with what failed, by intent. */
-  readonly onSent: (failed: ReadonlyMap<Write, OutsideFault>) => void;
+  /** Called after each try with what failed, and with all that was sent. */
+  readonly onSent: (failed: ReadonlyMap<Write, OutsideFault>, sent: readonly Write[]) => void;
   /** A write whose outcome is unknown waits for a read that tells, instead of being sent again. */
   readonly waitsForRead: boolean;
 }
@@ -102,7 +102,7 @@ export class WriteLane {
       this.#sent.set(write.flag, this.#after(write, failed.get(write), at));
     }
     if (this.#stopped) return;
-    this.#deps.onSent(failed);
+    this.#deps.onSent(failed, writes);
     this.#bell.ring();
   }
 

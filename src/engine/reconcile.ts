@@ -14,14 +14,7 @@ import { Attribution } from "./attribution.ts";
 import { backoffMs, createBell } from "./concurrency.ts";
 import { WriteLane } from "./lanes.ts";
 import { Lever } from "./lever.ts";
-import {
-  type Clock,
-  type FlagWrite,
-  type Log,
-  messageOfFault,
-  type OutsideFault,
-  type Service,
-} from "./ports.ts";
+import { type Clock, type FlagWrite, type Log, messageOfFault, OutsideFault, type Service } from "./ports.ts";
 
 /** While something is owed the store is read this often at first, then more slowly. */
 const OWED_READ_FIRST_MS = 40;
@@ -66,9 +59,10 @@ export class Reconcile {
   readonly #refusals: Record<string, string | undefined> = {};
   #stopped = false;
   #readAt: number | undefined;
-  /** Why OFFs were refused for good, and since when (steady ms) they have been failing without a break. */
-  #refusedOff: string | undefined;
-  #failingSince: number | undefined;
+  /** Why the store refuses for good to be read. */
+  #readRefused: string | undefined;
+  /** OFFs whose newest try failed, by intent: since when (steady ms) without a break, and why when it was refused for good. */
+  readonly #failingOffs = new Map<string, { readonly since: number; readonly refused: string | undefined }>();
   readonly #lanes: Readonly<Record<Direction, WriteLane>>;
   readonly #attribution: Attribution;
   readonly #lever: Lever | undefined;
@@ -102,12 +96,23 @@ export class Reconcile {
   }
 
   /** What the world is told besides readings and views: who changed flags, how OFFs fare, and what the second lever holds. */
-  told(): Pick<World, "changedBy" | "backwardRefused" | "backwardFailingSince" | "leverHolds"> {
+  told(): Pick<
+    World,
+    "changedBy" | "backwardRefused" | "readRefused" | "backwardFailingSince" | "leverHolds"
+  > {
     const holds = this.#lever?.holds();
+    // What failed for an OFF that is owed no more says nothing of the next one.
+    const failing = pendingBackward(this.#deps.state()).flatMap(
+      ({ flip }) => this.#failingOffs.get(flip.intent) ?? [],
+    );
+    const refused = failing.find((one) => one.refused !== undefined)?.refused;
     return {
       changedBy: this.#attribution.names(),
-      ...(this.#refusedOff === undefined ? {} : { backwardRefused: this.#refusedOff }),
-      ...(this.#failingSince === undefined ? {} : { backwardFailingSince: this.#failingSince }),
+      ...(this.#readRefused === undefined ? {} : { readRefused: this.#readRefused }),
+      ...(refused === undefined ? {} : { backwardRefused: refused }),
+      ...(failing.length === 0
+        ? {}
+        : { backwardFailingSince: Math.min(...failing.map(({ since }) => since)) }),
       ...(holds === undefined ? {} : { leverHolds: holds }),
     };
   }
@@ -164,6 +169,7 @@ export class Reconcile {
         Object.entries(found).map(([flag, reading]) => [flag, { ...reading, at }]),
       );
       this.#fault = undefined;
+      this.#readRefused = undefined;
       this.#readAt = at;
       return true;
     } catch (error) {
@@ -171,6 +177,7 @@ export class Reconcile {
         log.warn("the flag store cannot be read", { rollout: plan.rollout, error: messageOfFault(error) });
       }
       this.#fault = messageOfFault(error);
+      this.#readRefused = error instanceof OutsideFault && !error.recoverable ? this.#fault : undefined;
       return false;
     } finally {
       if (!this.#stopped) this.#deps.onSeen();
@@ -218,7 +225,7 @@ export class Reconcile {
       owed: () => this.#owed(direction),
       readAt: (flag) => this.#readings[flag]?.at,
       send: (writes) => service.flags.write(writes.map((write) => this.#toFlagWrite(write))),
-      onSent: (failed) => this.#onSent(direction, failed),
+      onSent: (failed, sent) => this.#onSent(direction, failed, sent),
       // A forward write whose outcome is unknown is told by a read; a backward one is simply sent again.
       waitsForRead: direction === "forward",
     });
@@ -231,12 +238,9 @@ export class Reconcile {
     return needed.filter((write) => write.direction === direction);
   }
 
-  #onSent(direction: Direction, failed: ReadonlyMap<Write, OutsideFault>): void {
+  #onSent(direction: Direction, failed: ReadonlyMap<Write, OutsideFault>, sent: readonly Write[]): void {
     const { clock, log, plan } = this.#deps;
-    if (direction === "backward" && failed.size === 0) {
-      this.#failingSince = undefined;
-      this.#refusedOff = undefined;
-    }
+    for (const write of sent) if (!failed.has(write)) this.#failingOffs.delete(write.intent);
     for (const [write, fault] of failed) {
       const error = messageOfFault(fault);
       this.#fault = error;
@@ -247,8 +251,8 @@ export class Reconcile {
         error,
       });
       if (direction === "backward") {
-        this.#failingSince ??= clock.now().steady;
-        this.#refusedOff = fault.recoverable ? undefined : error;
+        const since = this.#failingOffs.get(write.intent)?.since ?? clock.now().steady;
+        this.#failingOffs.set(write.intent, { since, refused: fault.recoverable ? undefined : error });
       } else if (!fault.recoverable) this.#refusals[write.intent] = error;
     }
     this.#bells.read.ring();

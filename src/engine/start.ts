@@ -86,6 +86,8 @@ export class Starts {
     const { readings, rehearsal } = ready;
     const run = await this.#newRunId();
     if (typeof run !== "string") return run;
+    // Belay was let flip meanwhile: nothing was tried that a run which flips could rest on.
+    if (rehearsal.observed && this.#deps.observes?.() !== true) return this.start(request);
     const now = clock.now();
     const ask = { ...this.#askOf(request), run, rehearsal };
     const decided = decideStart(plan, ask, readings, runs(), now);

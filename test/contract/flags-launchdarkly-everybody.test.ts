@@ -2,7 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { ANA } from "../fakes/launchdarkly/server.ts";
-import { flagDef, put } from "../support/flags-contract-under-test.ts";
+import { until } from "../support/eventually.ts";
+import { startFaultProxy } from "../support/fault-proxy.ts";
+import { flagDef, outcomes, put } from "../support/flags-contract-under-test.ts";
 import { closeGrounds, startGround } from "../support/launchdarkly.ts";
 
 closeGrounds();
@@ -76,5 +78,80 @@ describe("the rehearsal of a flag whose safe value is not off", () => {
     const odd = { ...CHECKOUT, safe: { kind: "value" as const, value: "blue" } };
     const { problems } = await flags.rehearse(odd);
     expect(problems.join("\n")).toContain("blue");
+  });
+});
+
+describe("many OFFs that hang", () => {
+  it("keep the OFF of another flag not waiting", async () => {
+    const { fake, open } = await startGround();
+    fake.createFlag(CHECKOUT.key);
+    fake.act(ANA, CHECKOUT.key, [{ kind: "turnFlagOn" }]);
+    const stuck = Array.from({ length: 40 }, (_, index) => flagDef(`stuck-${index}`, `stuck-${index}`));
+    const proxy = await startFaultProxy(fake.url);
+    try {
+      const flags = open({ url: proxy.url });
+      const plan = proxy.plan({ kind: "hang" }, { method: "write", path: "stuck-", times: 40 });
+      const hung = outcomes(
+        flags,
+        stuck.map((flag) => put(flag, OFF)),
+      );
+      await until("OFFs hang", () => plan.met.length >= 32);
+      const began = performance.now();
+      expect(await flags.write([put(CHECKOUT, OFF)])).toEqual({ checkout: "written" });
+      expect(performance.now() - began).toBeLessThan(2_500);
+      expect(fake.config(CHECKOUT.key).on).toBe(false);
+      await proxy.clear();
+      await hung;
+    } finally {
+      await proxy.close();
+    }
+  });
+});
+
+describe("an OFF that comes while an ON is being prepared", () => {
+  it("wins: the ON is not sent after it", async () => {
+    const { fake, open } = await startGround();
+    fake.createFlag(CHECKOUT.key);
+    const proxy = await startFaultProxy(fake.url);
+    try {
+      const flags = open({ url: proxy.url });
+      const version = (await flags.read([CHECKOUT]))["checkout"]?.version;
+      const looking = proxy.plan({ kind: "slow", ms: 400 }, { method: "read", path: CHECKOUT.key });
+      const forward = outcomes(flags, [put(CHECKOUT, ON, version)]);
+      await until("the ON looks at the flag", () => looking.met.length > 0);
+      // Off already: LaunchDarkly gives it no new version.
+      expect(await flags.write([put(CHECKOUT, OFF)])).toEqual({ checkout: "written" });
+      expect(await forward).toEqual({ checkout: "conflict" });
+      expect(fake.config(CHECKOUT.key).on).toBe(false);
+    } finally {
+      await proxy.close();
+    }
+  });
+});
+
+describe("an audit log that does not answer", () => {
+  it("keeps the read-back of another flag waiting once at most, and names who it was when it answers again", async () => {
+    const { fake, open } = await startGround();
+    const SEARCH = flagDef("search", "new-search");
+    for (const { key } of [CHECKOUT, SEARCH]) fake.createFlag(key);
+    await until("the flags are of the past", () => Date.now() > (fake.audit()[0]?.at ?? 0));
+    const proxy = await startFaultProxy(fake.url);
+    try {
+      const flags = open({ url: proxy.url });
+      fake.act(ANA, SEARCH.key, [{ kind: "turnFlagOn" }]);
+      proxy.plan({ kind: "hang" }, { path: "auditlog", times: Number.POSITIVE_INFINITY });
+      await flags.read([CHECKOUT, SEARCH]);
+      const began = performance.now();
+      await flags.write([put(CHECKOUT, OFF)]);
+      await flags.read([CHECKOUT, SEARCH]);
+      expect(performance.now() - began).toBeLessThan(1_000);
+      await proxy.clear();
+      await until("Ana is named", async () => {
+        const by = (await flags.read([SEARCH]))["search"]?.by;
+        return by?.name === "Ana Lima" && !by.own;
+      });
+    } finally {
+      await proxy.close();
+    }
   });
 });

@@ -188,3 +188,23 @@ describe("a change by somebody", () => {
     expect(walk.last("held")?.detail).toContain("c was set OFF by carol@example.org");
   });
 });
+
+describe("a flag system that does not let itself be read any more", () => {
+  it("is paged at once, once for each stage, and named as what the next step waits for", () => {
+    const walk = new Walk(planOf()).start();
+    walk.until("stage_enabled");
+    walk.shop.reads = false;
+    walk.more = { readRefused: "401: the token is not valid any more" };
+    walk.pass(3 * SECOND);
+    expect(walk.last("paged")?.summary).toContain(
+      "the flag system refuses Belay (401: the token is not valid any more)",
+    );
+    walk.pass(3 * 60 * MINUTE, 10 * SECOND);
+    expect(walk.log.filter(({ event }) => event.kind === "paged")).toHaveLength(1);
+    expect(walk.setting("b")).toEqual(OFF);
+    expect(walk.ask({ kind: "advance" })).toMatchObject({
+      kind: "refused",
+      message: expect.stringContaining("connection refused"),
+    });
+  });
+});

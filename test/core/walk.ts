@@ -54,6 +54,8 @@ export class Walk {
   progress: number | undefined;
   /** What else the world is told. */
   more: Partial<World> = {};
+  /** Flags that were written last with Belay's own token, or with another one, where the store says so. */
+  readonly ownWrites = new Map<string, boolean>();
   /** Identities of flags, where the store has them. */
   readonly ids = new Map<string, string>();
   /** What the service's metrics tell of its processes. */
@@ -274,6 +276,9 @@ export class Walk {
             effective: true,
             at: this.steady - 1,
             ...(this.ids.has(name) ? { id: this.ids.get(name) ?? "" } : {}),
+            ...(this.ownWrites.has(name)
+              ? { by: { name: undefined, own: this.ownWrites.get(name) === true } }
+              : {}),
             ...(intent === undefined || !this.shop.keepsIntent ? {} : { intent }),
           },
         ]),

@@ -311,6 +311,32 @@ describe("somebody changes a flag", () => {
     expect(holds(walk)).toEqual(["drift"]);
   });
 
+  it("is told from Belay's own write of two steps, seen when half of it was done", () => {
+    const walk = new Walk(planOf(free)).start({ delayMs: MINUTE });
+    walk.shop.takes = false;
+    walk.shop.keepsIntent = false;
+    walk.until("stage_started");
+    // The strategy is set, the flag is not on yet: another version, and off as before.
+    walk.edit("a", OFF);
+    walk.ownWrites.set("a", true);
+    walk.pass(2 * SECOND);
+    expect(walk.kinds()).not.toContain("stage_withdrawn");
+    walk.edit("a", ON);
+    walk.until("stage_enabled", 5 * SECOND);
+    expect(holds(walk)).toEqual([]);
+  });
+
+  it("with another token than Belay's: the stage is withdrawn", () => {
+    const walk = new Walk(planOf(free)).start({ delayMs: MINUTE });
+    walk.shop.takes = false;
+    walk.shop.keepsIntent = false;
+    walk.until("stage_started");
+    walk.edit("a", OFF);
+    walk.ownWrites.set("a", false);
+    walk.until("stage_withdrawn", 2 * SECOND);
+    expect(holds(walk)).toEqual(["drift"]);
+  });
+
   it("to another share than Belay's", () => {
     const walk = on("a", { ...free, stages: [percents("a", 0, [25, 50])] });
     walk.edit("a", { kind: "percent", percent: 90 });

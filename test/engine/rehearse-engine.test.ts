@@ -190,7 +190,7 @@ it("no rehearsal begins beside flips: it would write what a flag held when it wa
 it("the list tells what the tokens may do that they need not", async () => {
   warnings = ["flags/parser: the token may delete flags"];
   const { lines } = await command("rollout list");
-  expect(lines.slice(-2)).toEqual(["Worth knowing of the flag systems:", ...warnings]);
+  expect(lines.slice(-2)).toEqual(["Worth knowing:", ...warnings]);
   warnings = [];
   expect((await command("belay list")).lines.join("\n")).not.toContain("Worth knowing");
 });

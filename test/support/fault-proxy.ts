@@ -26,7 +26,7 @@ export type Fault =
   | { readonly kind: "drip"; readonly everyMs?: number }
   /** Delivered after `ms`. */
   | { readonly kind: "slow"; readonly ms: number }
-  /** Not delivered, answered so. `echo`: the body repeats all headers of the request, as some error pages do. */
+  /** Not delivered, answered so. `echo`: the message repeats all headers of the request, as some gateways do. */
   | {
       readonly kind: "status";
       readonly status: number;
@@ -323,8 +323,10 @@ class LoopbackProxy implements FaultProxy {
       case "html":
         return void response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end(HTML);
       case "status": {
-        const echoed = fault.echo === true ? JSON.stringify(request.headers) : "";
-        const text = `${fault.body ?? JSON.stringify({ message: `status ${fault.status}` })}${echoed}`;
+        // The token first: clients show only the beginning of a message, and only one that is sound JSON.
+        const echoed =
+          fault.echo === true ? ` ${request.headers.authorization} ${JSON.stringify(request.headers)}` : "";
+        const text = fault.body ?? JSON.stringify({ message: `status ${fault.status}${echoed}` });
         const headers = { "content-type": "application/json", ...fault.headers };
         return void response.writeHead(fault.status, headers).end(text);
       }

@@ -24,6 +24,7 @@ export interface Ground {
 }
 
 export interface OpenOptions {
+  readonly url?: string;
   readonly bucketing?: Bucketing;
   readonly project?: string;
   readonly environment?: string;
@@ -45,6 +46,7 @@ export async function startGround(options: FakeLaunchDarklyOptions = {}): Promis
   const lines: string[] = [];
   const opened: LaunchDarklyFlags[] = [];
   const open = ({
+    url = fake.url,
     bucketing = {},
     project = PROJECT,
     environment = PRODUCTION,
@@ -52,7 +54,7 @@ export async function startGround(options: FakeLaunchDarklyOptions = {}): Promis
     callMs = 5_000,
   }: OpenOptions = {}): LaunchDarklyFlags => {
     const flags = createLaunchDarklyFlags({
-      url: fake.url,
+      url,
       project,
       environment,
       bucketing,

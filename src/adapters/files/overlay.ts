@@ -10,8 +10,11 @@ export interface Overlaid {
   readonly inspect: Inspect;
 }
 
-/** What the overlay does not name stays as the file has it. */
-export function withOverlay(file: FlagsFile, overlay: Overlay): Overlaid {
+/**
+ * What the overlay does not name stays as the file has it; but a second lever belongs to its provider: under another one, a rehearsal of staging would
+ * otherwise read production's kill switch, and a rollback of staging pull it.
+ */
+export function withOverlay({ second_lever, ...file }: FlagsFile, overlay: Overlay): Overlaid {
   const { environment, provider, view, prometheus, alertmanager, interval, window } = overlay;
   const { rewrite, inspect } = rewriting(window);
   const guards = Object.entries(file.guards ?? {}).map(([name, guard]): [string, GuardEntry] => [
@@ -21,6 +24,7 @@ export function withOverlay(file: FlagsFile, overlay: Overlay): Overlaid {
   return {
     file: {
       ...file,
+      ...(second_lever === undefined || provider !== undefined ? {} : { second_lever }),
       ...(environment === undefined ? {} : { environment }),
       ...(provider === undefined ? {} : { provider }),
       ...(view === undefined ? {} : { view }),

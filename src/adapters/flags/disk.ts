@@ -76,6 +76,8 @@ export interface Replacement {
   readonly mtimeMs?: number | undefined;
   /** Nothing is renamed once this is aborted. */
   readonly signal?: AbortSignal | undefined;
+  /** All but the rename: finds whether it could be done. */
+  readonly isTrial?: true;
 }
 
 /**
@@ -89,6 +91,7 @@ export async function replaceFile(path: string, wanted: Replacement): Promise<bo
     wanted.signal?.throwIfAborted();
     // Synchronous on purpose: nothing of this process, and as little as possible of others, fits between the look and the rename.
     if (!hasBytes(path, wanted.expected)) return false;
+    if (wanted.isTrial === true) return true;
     renameSync(temporary, path);
     await syncFolder(dirname(path));
     return true;

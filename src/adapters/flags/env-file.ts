@@ -1,5 +1,4 @@
 /** The flag store that is an environment file: one write and one restart for all flags of an operation. */
-import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { FlagDef } from "../../core/plan.ts";
 import type { Reading } from "../../core/rollout/desired.ts";
@@ -13,7 +12,7 @@ import {
   type Target,
 } from "../../engine/ports.ts";
 import { within } from "./deadline.ts";
-import { type Found, readFound } from "./disk.ts";
+import { type Found, readFound, replaceFile } from "./disk.ts";
 import { createMemoStore, type Memo } from "./env-memo.ts";
 import {
   EMPTY,
@@ -51,7 +50,7 @@ const ENV_CAN: FlagAbilities = {
   restarts: true,
 };
 
-/** Reads the file and asks for the unit; it never writes, because a write restarts the service. */
+/** Reads the file, makes a new one beside it that would fit in its place and removes that, and asks for the unit; a write would restart the service. */
 async function rehearseEnv(env: EnvFile, flag: FlagDef): Promise<FlagRehearsal> {
   const problems: string[] = [];
   const began = performance.now();
@@ -59,11 +58,14 @@ async function rehearseEnv(env: EnvFile, flag: FlagDef): Promise<FlagRehearsal> 
     const found = await readFound(env.path);
     if (found.bytes === undefined) problems.push(`${env.path} does not exist`);
     else if (!variablesOf(found.bytes).has(flag.key)) problems.push(`${flag.key} is not in ${env.path}`);
-    await access(found.path, constants.W_OK);
-    await access(dirname(found.path), constants.W_OK);
+    const { bytes = EMPTY, owner } = found;
+    await within(env.timeoutMs, lateFault(env, "trying to write beside"), (signal) =>
+      replaceFile(found.path, { bytes, expected: found.bytes, owner, signal, isTrial: true }),
+    );
     if (!(await env.target.status()).running) problems.push(`what reads ${env.path} does not run`);
   } catch (error) {
-    problems.push(`${env.path}: ${messageOfFault(error)}`);
+    const why = messageOfFault(error);
+    problems.push(why.includes(env.path) ? why : `${env.path}: ${why}`);
   }
   return { readMs: performance.now() - began, writeMs: undefined, problems, warnings: [] };
 }

@@ -40,6 +40,8 @@ export function createMemoStore(folder: string, file: string): MemoStore {
   const isOwnFolder = resolve(folder) === resolve(dirname(file));
   const name = isOwnFolder ? basename(file) : `${basename(file)}.${markOf(file)}`;
   const memoPath = join(folder, `.${name}.belay.json`);
+  // The version before had no mark in the name. Its notes bear a process's start or a written value with them, so those of another file fit nothing here.
+  const formerPath = join(folder, `.${basename(file)}.belay.json`);
   const workingPath = join(folder, `${name}.last-working`);
 
   async function replaceAlways(path: string, bytes: Buffer, owner: Owner | undefined): Promise<void> {
@@ -57,7 +59,7 @@ export function createMemoStore(folder: string, file: string): MemoStore {
 
   return {
     async read() {
-      const bytes = await readQuietly(memoPath);
+      const bytes = (await readQuietly(memoPath)) ?? (await readQuietly(formerPath));
       if (bytes === undefined) return NOTHING;
       try {
         return memoSchema.parse(JSON.parse(bytes.toString("utf8")));

@@ -1,7 +1,7 @@
 /** What makes a kind of flag system: each stands in one file of `providers/`, which exports it as `provider`; nothing else has to know of it. */
 import { z } from "zod";
 import type { ProviderEntry, RestartEntry } from "../../core/files/flags-file.ts";
-import { fromZod } from "../../core/files/mistake.ts";
+import { fromZod, type Mistake } from "../../core/files/mistake.ts";
 import type { CheckedProvider, ProviderFacts } from "../../core/files/provider.ts";
 import type { FlagDef } from "../../core/plan.ts";
 import { type Flags, type Log, OutsideFault, type ServiceViewPort, type Target } from "../../engine/ports.ts";
@@ -64,6 +64,8 @@ export interface ProviderDefinition<E extends ProviderEntry> {
   /** Settings that hold its tokens. */
   readonly secrets?: readonly string[];
   facts(entry: E): ProviderFacts;
+  /** What is no mistake and yet hardly meant, with paths into the entry. */
+  warnings?(entry: E): readonly Mistake[];
   open(entry: E, context: OpenContext): Flags;
   /** What its SDKs see; required where `facts` says `sdk`. */
   view?(entry: E, options: ViewContext, context: OpenContext): ServiceViewPort;
@@ -97,7 +99,8 @@ export function defineProvider<E extends ProviderEntry>(definition: ProviderDefi
     check(entry) {
       const parsed = schema.safeParse(entry);
       if (!parsed.success) return { kind: "mistaken", mistakes: fromZod(parsed.error, entry) };
-      return { kind: "sound", entry: parsed.data, facts: definition.facts(parsed.data) };
+      const warnings = definition.warnings?.(parsed.data) ?? [];
+      return { kind: "sound", entry: parsed.data, facts: definition.facts(parsed.data), warnings };
     },
     open: (entry, context) => definition.open(known(entry), context),
     view: (entry, options, context) => definition.view?.(known(entry), options, context),

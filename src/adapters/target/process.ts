@@ -15,12 +15,12 @@ import { userInfo } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
+import { DEFAULT_STOP_TIMEOUT_MS } from "../../core/files/flags-file.ts";
 import { createTurns, OutsideFault, type Target } from "../../engine/ports.ts";
 import { passFileClock } from "./file-clock.ts";
 import { processesWithVariable, startMarkOf } from "./process-table.ts";
 import { type Look, waitUntilUp } from "./up.ts";
 
-const DEFAULT_STOP_TIMEOUT_MS = 10_000;
 const DEFAULT_SETTLE_MS = 250;
 /** After SIGKILL a process is gone as soon as the kernel gets to it. */
 const KILL_TIMEOUT_MS = 5_000;

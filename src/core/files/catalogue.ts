@@ -116,7 +116,7 @@ function withProviders(
   mistakes: Mistake[],
 ): { readonly file: FlagsFile; readonly facts: ProviderFacts } {
   const own = check(file.provider);
-  if (own.kind === "mistaken") mistakes.push(...below("provider", own.mistakes));
+  mistakes.push(...below("provider", own.kind === "mistaken" ? own.mistakes : (own.warnings ?? [])));
   const facts = own.kind === "sound" ? own.facts : UNKNOWN;
   const checked = { ...file, ...(own.kind === "sound" ? { provider: own.entry } : {}) };
   if (file.second_lever === undefined) return { file: checked, facts };
@@ -126,6 +126,7 @@ function withProviders(
     mistakes.push(...below("second_lever", lever.mistakes));
     return { file: checked, facts };
   }
+  mistakes.push(...below("second_lever", lever.warnings ?? []));
   const second_lever = { ...lever.entry, ...(after === undefined ? {} : { after }) };
   return { file: { ...checked, second_lever }, facts };
 }

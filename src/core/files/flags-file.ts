@@ -1,7 +1,7 @@
 /** The shape of `flags/*.yaml`: the catalogue of what may change and the guards that must hold meanwhile. */
 import { z } from "zod";
 import { parseQuantity } from "../quantity.ts";
-import { DAY, isZone, MINUTE, parseDuration } from "../time.ts";
+import { DAY, isZone, MINUTE, parseDuration, SECOND } from "../time.ts";
 import { secretInUrl } from "./secret.ts";
 
 const NAME = /^[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*$/;
@@ -74,6 +74,9 @@ const literal = z
     error: 'expected the text that the service reads, such as "true"',
   })
   .transform(String);
+
+/** From SIGTERM to SIGKILL of a process that names no `stop_timeout`, ms. */
+export const DEFAULT_STOP_TIMEOUT_MS = 10 * SECOND;
 
 /** What is restarted: a unit or a process. `time`: a duration as people write it, or ms as a plan keeps it. */
 export function restartShape<T extends z.ZodType<number>>(time: T) {

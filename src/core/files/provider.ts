@@ -20,9 +20,14 @@ export interface ProviderFacts {
   readonly limits: ProviderLimits;
 }
 
-/** An entry of its kind, as a plan keeps it, with its facts; or what is wrong with it, with paths into the entry. */
+/** An entry of its kind, as a plan keeps it, with its facts and what is no mistake and yet hardly meant; or what is wrong with it. Paths lead into the entry. */
 export type CheckedProvider =
-  | { readonly kind: "sound"; readonly entry: ProviderEntry; readonly facts: ProviderFacts }
+  | {
+      readonly kind: "sound";
+      readonly entry: ProviderEntry;
+      readonly facts: ProviderFacts;
+      readonly warnings?: readonly Mistake[];
+    }
   | { readonly kind: "mistaken"; readonly mistakes: readonly Mistake[] };
 
 /** Checks the entry of a provider as a file has it. */

@@ -183,7 +183,7 @@ function saysOf({ plan, state, world, now }: Shown): string {
     return state.phase === "stuck" ? "an internal error; only rollback works" : endInWords(plan, state);
   const next = nextForward(plan, state, world, now);
   if (next.kind === "wait")
-    return next.code === "blind" || next.code === "flag_store" ? "asking for fresh evidence" : next.detail;
+    return next.code === "blind" ? "asking for fresh evidence" : next.detail;
   return "the next step is due";
 }
 

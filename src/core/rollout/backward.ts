@@ -16,6 +16,7 @@ import {
   isUndoable,
   newestFlagStage,
   newestUndoable,
+  pendingAsked,
   pendingBackward,
   type State,
   settingUpTo,
@@ -182,9 +183,9 @@ export function breaches(plan: Plan, state: State, world: World): readonly Breac
   let found: Breached[] | undefined;
   const restarting = plan.provider.restartMs > 0 && isRestarting(plan, state);
   for (const guard of watchedGuards(plan, state)) {
-    if (guard.kind === "alive" && restarting) continue;
     const judgement = judgementOf(plan, state, world, guard);
     if (judgement.verdict !== "breach") continue;
+    if (guard.kind === "alive" && restarting && !outlastsRestart(plan, state, judgement)) continue;
     found ??= [];
     found.push({ guard, judgement });
   }
@@ -196,6 +197,12 @@ function isRestarting(plan: Plan, state: State): boolean {
   return (
     state.stages[newestFlagStage(plan, state)]?.status === "enabling" || pendingBackward(state).length > 0
   );
+}
+
+/** People who are asked for a flip may take hours, and no restart of theirs takes so long: a service that stays down meanwhile is down. */
+function outlastsRestart(plan: Plan, state: State, { at, badSince = at }: Judgement): boolean {
+  const { restartMs, restartsInTurn = 1 } = plan.provider;
+  return pendingAsked(state).length > 0 && at - badSince > restartsInTurn * restartMs + plan.scrapeMs;
 }
 
 export function breachCause({ guard, judgement }: Breached): Cause {

@@ -55,6 +55,8 @@ export function onEnabling(plan: Plan, state: State, world: World, now: Now): re
       reading.version !== flip.version &&
       // A store that took our own write back says why itself, in a moment.
       reading.intent !== flip.intent &&
+      // Nor is a write of ours that takes two steps, seen after the first, anybody's doing: it ends on, or is late.
+      reading.by?.own !== true &&
       !sameSetting(reading.setting, flip.to)
     );
   });

@@ -1,6 +1,7 @@
 /** Folds the events that go forward, and those of the gates, into the state. */
-import { type Recorded, tellingOf } from "../event.ts";
+import { type Flip, type Recorded, tellingOf } from "../event.ts";
 import type { Plan } from "../plan.ts";
+import { sameSetting } from "../setting.ts";
 import { asked, editStage, flipStates, madeByPeople, type Of, withdrawn } from "./edits.ts";
 import { newestFlagStage, type StageState, type State } from "./state.ts";
 
@@ -66,8 +67,15 @@ function withdrawStage(plan: Plan, s: State, event: Of<"stage_withdrawn">, at: n
   const substage = s.stages[event.stage]?.substage ?? 0;
   const touched = new Set(plan.stages[event.stage]?.substages[substage]?.set.map((item) => item.flag));
   const kept = Object.fromEntries(Object.entries(s.flips).filter(([flag]) => !touched.has(flag)));
+  // What people had set of it is on ahead of plan now: no begun stage speaks for it, and `rollback all` must find it.
+  const isSet = ({ flag, to }: Flip): boolean => {
+    const found = s.flips[flag]?.flip.from;
+    return found !== undefined && !sameSetting(found, to);
+  };
+  const ahead = s.mode === "observe" && substage === 0 ? event.flips.filter(isSet) : [];
   return {
     ...s,
+    overridden: { ...s.overridden, ...Object.fromEntries(ahead.map(({ flag, to }) => [flag, to])) },
     stages: editStage(s.stages, event.stage, (stage) => ({
       ...stage,
       status: substage === 0 ? "pending" : "soaking",

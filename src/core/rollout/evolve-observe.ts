@@ -17,7 +17,11 @@ export function applyObserve(
     return { ...s, would: { seq: tellingOf(recorded), to, stages, flips, cause, at, wall } };
   }
   const { mode: _before, ...rest } = s;
-  if (event.mode === "act") return rest;
+  if (event.mode === "act") {
+    // A false alarm was said of what people would do about it; Belay takes back what is in breach.
+    const { dismissed: _said, ...acting } = rest;
+    return acting;
+  }
   const { asks } = event;
   return {
     ...rest,

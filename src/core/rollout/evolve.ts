@@ -4,7 +4,7 @@ import type { Plan } from "../plan.ts";
 import { editStage, type Of } from "./edits.ts";
 import { applyBackward, applyWatch } from "./evolve-backward.ts";
 import { applyForward, applyGate } from "./evolve-forward.ts";
-import { newestStage, pendingAsked, type StageState, type State } from "./state.ts";
+import { newestFlagStage, pendingAsked, type StageState, type State } from "./state.ts";
 
 /** The state after `recorded`. The first event of a run must be `rollout_started`, and no later one may be. */
 export function evolve(plan: Plan, before: State | undefined, recorded: Recorded): State {
@@ -16,6 +16,7 @@ export function evolve(plan: Plan, before: State | undefined, recorded: Recorded
   const { seq, at, wall } = recorded;
   const face = FACELESS.has(event.kind) ? before.face : seq;
   return keepClock(
+    plan,
     before,
     { ...apply(plan, before, recorded), revision: seq, face, lastAt: at, lastWall: wall },
     at,
@@ -86,12 +87,13 @@ function isStopped(state: State): boolean {
 }
 
 /** Moves the plan by the time it stood still, and starts the soak's credit anew when it runs again. */
-function keepClock(before: State, after: State, at: number): State {
+function keepClock(plan: Plan, before: State, after: State, at: number): State {
   const stopped = isStopped(after);
   if (stopped === (before.stoppedSince !== undefined)) return after;
   if (stopped) return { ...after, stoppedSince: at };
   const { stoppedSince: since, ...rest } = after;
-  const newest = newestStage(after);
+  // The stage that soaks, which an open review may have followed.
+  const newest = newestFlagStage(plan, after);
   return {
     ...rest,
     shiftMs: after.shiftMs + at - (since ?? at),

@@ -18,6 +18,7 @@ import {
   epochOf,
   guardsFor,
   isUndoable,
+  newestFlagStage,
   newestStage,
   pendingBackward,
   plannedAt,
@@ -103,18 +104,26 @@ function falseAlarm(plan: Plan, state: State, world: World): string | undefined 
   return `${guard.name} is in breach, called a false alarm; nothing goes forward before it passes`;
 }
 
+/** The stage that the next step waits for: the newest one, or the one before a review when a deploy made it soak anew meanwhile. */
+export function waitedFor(plan: Plan, state: State): number {
+  const newest = newestStage(state);
+  const flags = newestFlagStage(plan, state);
+  return newest < state.end && state.stages[flags]?.status === "soaking" ? flags : newest;
+}
+
 function nextStep(plan: Plan, state: State, now: Now): Step | Extract<Next, { kind: "wait" }> {
   const newest = newestStage(state);
   if (newest < 0) return { kind: "stage", stage: state.first, substage: 0 };
-  const stage = state.stages[newest];
-  const name = stageAt(plan, newest).name;
+  const waited = waitedFor(plan, state);
+  const stage = state.stages[waited];
+  const name = stageAt(plan, waited).name;
   if (stage?.status === "enabling") {
     const asked = askedInWords(plan, state);
     if (asked !== "") return { kind: "wait", code: "asked", detail: `${name} waits for ${asked} by people` };
     return { kind: "wait", code: "enabling", detail: `${name} is being read back` };
   }
   if (stage?.status !== "passed") {
-    const left = Math.max(0, soakNeededMs(plan, state, newest) - (stage?.soakedMs ?? 0));
+    const left = Math.max(0, soakNeededMs(plan, state, waited) - (stage?.soakedMs ?? 0));
     const until = (stage?.creditedTo ?? now.steady) + left;
     return {
       kind: "wait",
@@ -273,10 +282,11 @@ function freshEvidence(plan: Plan, state: State, world: World, now: Now, index: 
   }
   for (const flag of flagsOfStage(stageAt(plan, index))) {
     const reading = world.readings[flag];
-    if (reading === undefined && world.storeFault !== undefined) return wait("flag_store", world.storeFault);
+    const isOld = reading === undefined || now.steady - reading.at > plan.queryTimeoutMs;
+    if (isOld && world.storeFault !== undefined) return wait("flag_store", world.storeFault);
     if (reading === undefined && isMissing(plan, world, now))
       return wait("flag_store", `${flag} is not in the flag store`);
-    if (reading === undefined || now.steady - reading.at > plan.queryTimeoutMs) stale = true;
+    if (isOld) stale = true;
   }
   return stale ? { kind: "ask" } : undefined;
 }

@@ -12,18 +12,21 @@ const NONE: readonly RolloutEvent[] = [];
 
 /**
  * Pulls the lever for every OFF that the flag system refuses for good, or has not taken for too long, in every phase. As long as an OFF that was pulled
- * is still owed, it is pulled for what follows at once. What a baseline sets is a step forward, and waits.
+ * is still owed, it is pulled for what follows at once. What a baseline sets is a step forward, and waits; so does what must not be written over a person's OFF.
  */
 export function onLever(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   const { lever } = plan.outside;
   if (lever === undefined) return NONE;
   const { backwardRefused: refused, backwardFailingSince: failing, storeFault } = world;
   if (refused === undefined && failing === undefined && storeFault === undefined) return NONE;
-  const owed = pendingBackward(state).filter((flip) => !isStepOfPlan(plan, state, flip));
+  const owed = pendingBackward(state).filter(
+    (flip) => flip.careful !== true && !isStepOfPlan(plan, state, flip),
+  );
   const patience = owed.some((flip) => isPulled(state, flip)) ? 0 : (lever.after ?? LEVER_AFTER_MS);
   const flags = owed
     .filter((flip) => !isPulled(state, flip) && (refused !== undefined || now.steady - flip.at >= patience))
-    .map(({ flip }) => flip.flag);
+    .map(({ flip }) => flip.flag)
+    .reverse();
   if (flags.length === 0) return NONE;
   const why =
     refused ??

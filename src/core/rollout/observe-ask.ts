@@ -36,8 +36,8 @@ export function onModeAsk(
     open.length === 0 || index < 0
       ? []
       : [withdrawnAsk(plan, state, world, index, "Belay flips again, and asks for fresh evidence first")];
-  const would = openWould(state);
-  const warning = would === undefined ? "" : " It goes back now if the breach goes on.";
+  const isDoubtful = openWould(state) !== undefined || Object.keys(state.dismissed ?? {}).length > 0;
+  const warning = isDoubtful ? " It goes back now if the breach goes on." : "";
   return done([...taken, { kind: "mode_set", mode: "act", by, ...because }], `${name} acts.${warning}`);
 }
 

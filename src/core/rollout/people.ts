@@ -6,7 +6,7 @@ import { formatDuration, type Now } from "../time.ts";
 import { type Ask, type Asker, already, done, type Outcome } from "./ask.ts";
 import { QUARANTINE_MS } from "./backward.ts";
 import { firstLocked, heldRefusal, latchedRefusal, resumeOffer, rollbackAll } from "./blocked.ts";
-import { nextForward } from "./forward.ts";
+import { nextForward, waitedFor } from "./forward.ts";
 import { openWould } from "./observe.ts";
 import { onFalseAlarm, onModeAsk, onReleaseAsk } from "./observe-ask.ts";
 import { onRollbackAsk } from "./rollback-ask.ts";
@@ -191,7 +191,7 @@ function onAdvance(plan: Plan, state: State, by: Actor, world: World, now: Now):
   }
   const next = nextForward(plan, state, world, now);
   if (next.kind !== "wait") return already(`the next step of ${state.rollout} is due and starts now.`);
-  const index = newestStage(state);
+  const index = waitedFor(plan, state);
   switch (next.code) {
     case "soaking":
     case "planned_time": {

@@ -23,6 +23,7 @@ import { onLever } from "./lever.ts";
 import { onLooking } from "./look.ts";
 import { isAskedBack } from "./observe.ts";
 import { onAlerts } from "./on-alert.ts";
+import { placeOf } from "./place.ts";
 import { onUnready } from "./ready.ts";
 import { bankProgress, onSoaking } from "./soak.ts";
 import {
@@ -51,7 +52,9 @@ export function onTick(plan: Plan, state: State, world: World, now: Now): readon
       return firstOf(onComeback(state, world), () => onRollingBack(plan, state, world, now));
     case "looking":
       return firstOf(onComeback(state, world), () =>
-        firstOf(onLooking(plan, state, world, now), () => onOwed(plan, state, world, now)),
+        firstOf(onLooking(plan, state, world, now), () =>
+          firstOf(onOwed(plan, state, world, now), () => onDrift(plan, state, world)),
+        ),
       );
     default:
       return onWalking(plan, state, world, now);
@@ -89,6 +92,8 @@ function onWalking(plan: Plan, state: State, world: World, now: Now): readonly R
   events = onDrift(plan, state, world);
   if (events.length > 0) return events;
   events = onVanished(plan, state, world);
+  if (events.length > 0) return events;
+  events = onReadRefused(plan, state, world);
   if (events.length > 0) return events;
   events = onUnready(plan, state, world);
   if (events.length > 0) return events;
@@ -158,6 +163,13 @@ function isJudged(known: FlipState, reading: Reading): boolean {
   if (known.verifiedAt !== undefined) return reading.at > known.verifiedAt;
   const { intent, to: setting } = known.flip;
   return known.careful === true && reading.at >= known.at && isOverruled({ intent, setting }, reading);
+}
+
+/** A flag system that does not let Belay read any more would not let it go back either: told at once, while somebody can still mend it. */
+function onReadRefused(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
+  if (world.readRefused === undefined) return NONE;
+  const summary = `${plan.rollout}: the flag system refuses Belay (${world.readRefused}), so it could not roll back either. Mend the token or its rights; until then flags are set by hand, in ${placeOf(plan)}.`;
+  return page(state, `${state.run}.read_refused.${state.epoch.at}`, "P1", summary);
 }
 
 /** Flags that people changed: one that Belay turned on and read back, or one of a stage that has not begun. */

@@ -22,6 +22,8 @@ export interface World {
   readonly readAt?: number;
   /** Why the flag store cannot be read or written at present. */
   readonly storeFault?: string;
+  /** Why the flag system refuses for good to be read: trying again cannot help. */
+  readonly readRefused?: string;
   /** What is known of alerts; undefined where no alert concerns this rollout. */
   readonly alerts?: AlertView;
   /** Who made the newest unexpected change of a flag, by flag name, where the flag system says so. */

@@ -80,7 +80,8 @@ export function createApi(options: ApiOptions): Api {
   const clients: Readonly<Record<Lane, HttpClient>> = {
     read: createHttpClient(),
     forward: createHttpClient(),
-    backward: createHttpClient(),
+    // However many OFFs hang, the next one is sent at once.
+    backward: createHttpClient({ maxSockets: Number.POSITIVE_INFINITY }),
   };
   const flagPath = (key: string): string => `flags/${encodeURIComponent(project)}/${encodeURIComponent(key)}`;
   const call = (wanted: Call): Promise<HttpReply> => send(clients[wanted.lane], options, wanted);

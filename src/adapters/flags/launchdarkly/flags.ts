@@ -51,6 +51,8 @@ interface Inside {
   readonly log: Log;
   /** Flags by key as last seen: an OFF is sent at once, without asking first how the flag is made. */
   readonly shapes: Map<string, FlagShape>;
+  /** How many writes that go back have begun, by key: a forward one that began before gives way. */
+  readonly backs: Map<string, number>;
   /** Archived flags that were told of. */
   readonly told: Set<string>;
 }
@@ -60,7 +62,15 @@ export function createLaunchDarklyFlags(options: LaunchDarklyOptions): LaunchDar
   const api = createApi(options);
   let closed = false;
   const writers = createWriters(api, log, () => closed);
-  const inside: Inside = { api, writers, bucketing, log, shapes: new Map(), told: new Set() };
+  const inside: Inside = {
+    api,
+    writers,
+    bucketing,
+    log,
+    shapes: new Map(),
+    backs: new Map(),
+    told: new Set(),
+  };
 
   /** Steady ms by which a call that begins now has ended. */
   function deadline(): number {
@@ -192,9 +202,12 @@ async function writeForward(
   ifVersion: string,
   until: number,
 ): Promise<WriteResult> {
-  const { api } = inside;
+  const { api, backs } = inside;
   const { key } = write.flag;
+  const before = backs.get(key);
   const shape = await api.flag("forward", key, until);
+  // An OFF over a flag that is off is no new version; what was sent after it would win all the same.
+  if (backs.get(key) !== before) return "conflict";
   if (shape?.archived === true) throw archivedFault(api, key);
   if (shape === undefined || versionOf(shape) !== ifVersion) return "conflict";
   const instructions = instructionsOf(inside, write, shape);
@@ -208,8 +221,9 @@ async function writeForward(
  * be right any more is looked at anew, once.
  */
 async function writeBackward(inside: Inside, write: FlagWrite, until: number): Promise<WriteResult> {
-  const { api, shapes } = inside;
+  const { api, backs, shapes } = inside;
   const { key } = write.flag;
+  backs.set(key, (backs.get(key) ?? 0) + 1);
   const comment = commentOf(write);
   const send = (instructions: readonly Instruction[]): Promise<FlagShape> =>
     api.patch("backward", key, { instructions, comment, ignoreConflicts: true }, until);

@@ -9,6 +9,8 @@ import { type AuditItem, type FlagShape, versionOf } from "./shapes.ts";
 
 /** A reading waits this long at most for the name of who changed a flag. */
 const LOOK_MS = 1_500;
+/** A deadline is kept in whole ms, so it may pass a little early. */
+const EARLY_MS = 20;
 /** An entry of the log belongs to a change this near to it. */
 const NEAR_MS = 1_000;
 /** An entry that is not of the very instant is believed for good only when the log has had this long to show a nearer one. */
@@ -41,6 +43,8 @@ interface Known {
   /** The intent of our write that led to this version, as its answer says. */
   readonly hint: string | undefined;
   writer?: Writer;
+  /** The log took all of its time the last time: nobody waits for it again, it is asked on the side. */
+  isSilent?: boolean;
   looking?: Promise<Writer>;
 }
 
@@ -85,7 +89,12 @@ export function createWriters(api: Api, log: Log, isClosed: () => boolean): Writ
 
   function looked(key: string, flag: FlagShape, entry: Known, until: number): Promise<Writer> {
     entry.looking ??= look(key, flag, entry, until)
+      .then((writer) => {
+        entry.isSilent = false;
+        return writer;
+      })
       .catch((error: unknown) => {
+        entry.isSilent = performance.now() > until - EARLY_MS;
         if (!isClosed())
           log.warn(`who changed ${key} could not be asked: ${messageOfFault(error)}`, { flag: key });
         return hinted(entry);
@@ -115,7 +124,7 @@ export function createWriters(api: Api, log: Log, isClosed: () => boolean): Writ
       const soon = Math.min(until, performance.now() + LOOK_MS);
       const looking = looked(key, flag, entry, soon);
       // Our own write is known already: the read that proves it does not wait for the log to say the same.
-      return entry.hint === undefined ? looking : hinted(entry);
+      return entry.hint === undefined && entry.isSilent !== true ? looking : hinted(entry);
     },
     async changes(flags, sinceWall, until) {
       const lists = await Promise.all(flags.map((flag) => changesOf(api, flag, sinceWall, until, isOwn)));

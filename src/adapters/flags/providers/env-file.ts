@@ -1,13 +1,21 @@
 /** The provider `env-file`: environment files that services read when they start, each with what restarts for it. */
 import { z } from "zod";
-import { positive, type RestartEntry, restartShape } from "../../../core/files/flags-file.ts";
-import { SECOND } from "../../../core/time.ts";
+import {
+  DEFAULT_STOP_TIMEOUT_MS,
+  positive,
+  type RestartEntry,
+  restartShape,
+} from "../../../core/files/flags-file.ts";
+import { type Mistake, warning } from "../../../core/files/mistake.ts";
+import { formatDuration, SECOND } from "../../../core/time.ts";
 import type { Flags } from "../../../engine/ports.ts";
 import { createEnvFileStore } from "../env-file.ts";
 import { createEnvInstancesStore } from "../env-instances.ts";
 import { defineProvider, type OpenContext, shared } from "../provider.ts";
 
 const DEFAULT_RESTART_MS = 30 * SECOND;
+/** A process that is given less to start after its stop could hardly be up. */
+const LEAST_START_MS = 2 * SECOND;
 
 /** `time`: a duration as people write it, or ms in a plan. */
 function shape<T extends z.ZodType<number>>(time: T) {
@@ -48,6 +56,28 @@ function instancesOf({ instances, path, restart: unit }: Entry): readonly Instan
   return path === undefined || unit === undefined ? [] : [{ path, restart: unit }];
 }
 
+/** A restart is its stop and its start: one whose stop may last for all of its time is called failed, and what was written is taken back. */
+function restartWarnings({ restart_within, ...entry }: Entry): readonly Mistake[] {
+  const restartMs = restart_within ?? DEFAULT_RESTART_MS;
+  const stops = instancesOf(entry).flatMap(({ restart: unit }, index) => {
+    if (typeof unit === "string") return [];
+    const { stop_timeout: stopMs = DEFAULT_STOP_TIMEOUT_MS } = unit.process;
+    const path = [...(entry.instances === undefined ? [] : ["instances", index]), "restart", "process"];
+    return [{ path: restart_within === undefined ? path : ["restart_within"], stopMs }];
+  });
+  const late = stops
+    .filter(({ stopMs }) => restartMs < stopMs + LEAST_START_MS)
+    .toSorted((a, b) => b.stopMs - a.stopMs);
+  const told = late.map(({ path, stopMs }) =>
+    warning(
+      path,
+      `a process that takes all of its stop_timeout (${formatDuration(stopMs)}) would not be up again within restart_within (${formatDuration(restartMs)}), and what was written would be taken back: expected a restart_within of at least ${formatDuration(stopMs + LEAST_START_MS)}`,
+    ),
+  );
+  // One place in the file, one warning: that of the slowest.
+  return restart_within === undefined ? told : told.slice(0, 1);
+}
+
 const stores = shared<Flags>();
 
 function openOne(
@@ -56,7 +86,8 @@ function openOne(
   answers: boolean,
   context: OpenContext,
 ): Flags {
-  return stores(context.scope, path, () =>
+  // Two files may name one environment file that several units read: each restarts its own.
+  return stores(context.scope, JSON.stringify([path, unit]), () =>
     createEnvFileStore({
       path,
       target: context.target(unit, path, { withinMs, answers }),
@@ -77,6 +108,7 @@ export const provider = defineProvider<Entry>({
     sdk: false,
     limits: { flipMs: 2 * SECOND, restartMs, restartsInTurn: instancesOf(entry).length },
   }),
+  warnings: restartWarnings,
   open(entry, context) {
     const within = entry.restart_within ?? DEFAULT_RESTART_MS;
     const instances = instancesOf(entry);
@@ -89,7 +121,7 @@ export const provider = defineProvider<Entry>({
     const [only, ...others] = each;
     if (only !== undefined && others.length === 0) return only.flags;
     // One for all rollouts: a way back of one makes the forward step of another give way.
-    const all = JSON.stringify(instances.map(({ path }) => path));
+    const all = JSON.stringify(instances);
     return stores(context.scope, all, () => createEnvInstancesStore(each));
   },
 });

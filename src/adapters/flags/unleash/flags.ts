@@ -38,6 +38,7 @@ export interface UnleashFlags extends Flags {
 export function createUnleashFlags(options: UnleashOptions): UnleashFlags {
   const { environment, project, timeoutMs, stickiness = "default" } = options;
   const api = createUnleashApi(options);
+  const backs = new Map<string, number>();
   let knownMe: Me | undefined;
 
   /** Who the token is; undefined when Unleash does not say so now. A name is worth no failed reading. */
@@ -68,7 +69,8 @@ export function createUnleashFlags(options: UnleashOptions): UnleashFlags {
         found.flatMap(([name, reading]) => (reading === undefined ? [] : [[name, reading]])),
       );
     },
-    write: (writes) => writeAll(api, { environment, project, stickiness }, writes, deadlineOf(timeoutMs)),
+    write: (writes) =>
+      writeAll(api, { backs, environment, project, stickiness }, writes, deadlineOf(timeoutMs)),
     history: (flags, sinceWall) => historyOf(api, flags, environment, sinceWall, deadlineOf(timeoutMs)),
     rehearse: (flag) => rehearseFlag({ api, flag, environment, project, stickiness, timeoutMs }),
     reach: async () =>

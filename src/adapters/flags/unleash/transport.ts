@@ -68,7 +68,8 @@ export function createTransport(options: ApiOptions): Transport {
   const clients: Readonly<Record<Lane, HttpClient>> = {
     read: createHttpClient(),
     forward: createHttpClient(),
-    backward: createHttpClient(),
+    // As many sockets as there are flags: no OFF waits for one that hangs.
+    backward: createHttpClient({ maxSockets: Number.POSITIVE_INFINITY }),
   };
 
   async function ask(

@@ -15,6 +15,8 @@ export interface WritePlace {
   readonly project: string;
   readonly environment: string;
   readonly stickiness: string;
+  /** How many writes that go back have begun, by key: a forward one that began before sends nothing more. */
+  readonly backs: Map<string, number>;
 }
 
 /** Writes all at once, none waiting for another. Rejects with the fault that all of them have in common. */
@@ -44,19 +46,16 @@ async function goForward(
   { flag, setting, ifVersion, note }: FlagWrite,
   deadline: Deadline,
 ): Promise<WriteResult> {
-  const { environment, project, stickiness } = where;
+  const { backs, environment, project, stickiness } = where;
+  const before = backs.get(flag.key);
+  // An OFF over what is off is no new version; what was sent after it would win all the same.
+  const givesWay = (): boolean => backs.get(flag.key) !== before;
   const { newest, feature } = await look(api, flag, environment, deadline, "forward");
   if (feature === undefined) throw gone(flag, project);
   const place = placeOf(feature, environment, project);
   if (versionOf(feature, place, newest) !== ifVersion) return "conflict";
-  await send(
-    api,
-    flag,
-    callsFor({ flag, setting, direction: "forward", note, stickiness }, place),
-    deadline,
-    "forward",
-  );
-  return "written";
+  const calls = callsFor({ flag, setting, direction: "forward", note, stickiness }, place);
+  return send(api, flag, calls, { deadline, lane: "forward", givesWay });
 }
 
 /** Whatever is there. */
@@ -64,38 +63,46 @@ const ANYTHING: Place = { environment: { enabled: true, strategies: [] }, parent
 
 async function goBack(
   api: UnleashApi,
-  { environment, project, stickiness }: WritePlace,
+  { backs, environment, project, stickiness }: WritePlace,
   { flag, setting, note }: FlagWrite,
   deadline: Deadline,
 ): Promise<WriteResult> {
+  backs.set(flag.key, (backs.get(flag.key) ?? 0) + 1);
+  const how: Sending = { deadline, lane: "backward", givesWay: () => false };
   const wish = { flag, setting, direction: "backward", note, stickiness } as const;
   const blind = callsFor(wish, ANYTHING);
   // Turning the environment off needs no look at what is there.
   if (!("kind" in blind) && blind.every((call) => call.kind === "off")) {
-    await send(api, flag, blind, deadline, "backward");
-    return "written";
+    return send(api, flag, blind, how);
   }
   const feature = await api.feature(flag.key, deadline, "backward");
   if (feature === undefined) throw gone(flag, project);
-  await send(api, flag, callsFor(wish, placeOf(feature, environment, project)), deadline, "backward");
-  return "written";
+  return send(api, flag, callsFor(wish, placeOf(feature, environment, project)), how);
+}
+
+interface Sending {
+  readonly deadline: Deadline;
+  readonly lane: Lane;
+  /** Whether something that goes back has begun meanwhile. */
+  readonly givesWay: () => boolean;
 }
 
 async function send(
   api: UnleashApi,
   flag: FlagDef,
   calls: ReturnType<typeof callsFor>,
-  deadline: Deadline,
-  lane: Lane,
-): Promise<void> {
+  { deadline, givesWay, lane }: Sending,
+): Promise<WriteResult> {
   if ("kind" in calls)
     throw new OutsideFault(`${flag.key} ${calls.why}; nothing was changed`, { recoverable: false });
   const done: Call[] = [];
   for (const call of calls) {
+    if (givesWay()) return "conflict";
     const outcome = done.length === 0 ? undefined : "Its strategy was set before; the environment stays off";
     await api.call(flag.key, call, { deadline, lane, outcome });
     done.push(call);
   }
+  return "written";
 }
 
 /** The newest event and the feature; undefined where there is none. */

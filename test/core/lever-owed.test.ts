@@ -1,9 +1,9 @@
-/** Review: the second lever outside of a first, plain rollback. */
+/** The second lever in every phase, and in a later rollback: pulled for each OFF that is owed, on record, and for nothing else. */
 import { describe, expect, it } from "vitest";
 import type { Plan } from "../../src/core/plan.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { MINUTE, SECOND } from "../../src/core/time.ts";
-import { planOf } from "../support/plans.ts";
+import { percents, planOf } from "../support/plans.ts";
 import { Walk } from "./walk.ts";
 
 const BASE = planOf();
@@ -68,6 +68,20 @@ describe("the second lever", () => {
     walk.more = { backwardFailingSince: walk.steady };
     walk.pass(15 * SECOND);
     expect(walk.last("lever_pulled")?.flags).toEqual(["b"]);
+  });
+
+  it("is not pulled for what a withdrawal sets on: a person may have turned that off meanwhile", () => {
+    const walk = new Walk(planOf({ ...LEVER, stages: [percents("a", 0, [5, 50])] })).start();
+    walk.until("stage_enabled");
+    walk.deaf.add("a");
+    walk.until("stage_started");
+    walk.shop.reads = false;
+    walk.shop.takes = false;
+    walk.until("stage_withdrawn");
+    walk.more = { backwardFailingSince: walk.steady };
+    walk.pass(2 * MINUTE);
+    expect(walk.last("lever_pulled")).toBeUndefined();
+    expect(walk.last("paged")?.summary).toContain("not read back after");
   });
 
   it("has the patience of the file again in a later rollback: a moment's fault does not pull it", () => {
