@@ -10,7 +10,7 @@ import { readRehearsals } from "./adapters/flags/rehearsals.ts";
 import { type Door, sendCommand } from "./adapters/http/client.ts";
 import { createIds } from "./adapters/ids.ts";
 import { manifestOf } from "./adapters/slack/manifest.ts";
-import { type Config, loadConfig, stateDirOf } from "./config.ts";
+import { type Config, isSecretSet, loadConfig, stateDirOf } from "./config.ts";
 import { flipSource, worstBound } from "./core/bound.ts";
 import { isDesk, parseCommand } from "./core/command.ts";
 import type { Plan } from "./core/plan.ts";
@@ -23,9 +23,17 @@ import type { CommandAnswer } from "./engine/messages.ts";
 import { messageOfFault, OutsideFault } from "./engine/ports.ts";
 import { loadFolder } from "./house.ts";
 import { type Belay, JOURNAL_FILE, startBelay } from "./main.ts";
+import { tokenNotes } from "./token-notes.ts";
 
 /** A command alone waits this long for its rollback to be read back. */
 const ALONE_MS = 60_000;
+
+/** A reader that has seen enough (`belay do ... | head -2`) ends nothing: what was asked is done, and its exit code stands. */
+function survivesItsReader(stream: NodeJS.WriteStream): void {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
 
 function out(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -91,13 +99,14 @@ async function check(dir: string, flags: { readonly overlay?: string }): Promise
       `there is no folder ${resolve(dir)}. Belay reads flags/, schedules/ and runbooks/ below the folder you name.`,
       1,
     );
-  const { plans, watches, problems } = await loadFolder(resolve(dir), overlay);
+  const { plans, watches, catalogues, problems } = await loadFolder(resolve(dir), overlay);
   for (const problem of problems) out(formatProblem(problem));
   const rehearsals = await readRehearsals(stateDirOf());
   const hashOf = (plan: Plan): string => createIds().hash(JSON.stringify(plan));
   for (const plan of plans.values())
     out(boundLine(plan, measuredIn(rehearsals.get(plan.rollout), hashOf(plan))));
   for (const watch of watches.values()) out(watchLine(watch));
+  for (const note of tokenNotes([...catalogues.values()], isSecretSet)) out(note);
   const errors = problems.filter((problem) => problem.level === "error").length;
   const warnings = problems.length - errors;
   out(
@@ -283,6 +292,8 @@ function program(): Command {
   return belay;
 }
 
+survivesItsReader(process.stdout);
+survivesItsReader(process.stderr);
 try {
   await program().parseAsync();
 } catch (error) {

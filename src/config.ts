@@ -234,6 +234,12 @@ function stateDirIn(from: Reader): string {
   return resolve(from.text("BELAY_STATE") ?? ".belay");
 }
 
+/** Whether a secret is set by its name or as a file; what it holds is not looked at. */
+export function isSecretSet(name: string): boolean {
+  const from = new Reader(process.env);
+  return from.text(name) !== undefined || from.text(`${name}_FILE`) !== undefined;
+}
+
 /** The state folder, for commands that need no other setting. */
 export function stateDirOf(): string {
   return stateDirIn(new Reader(process.env));

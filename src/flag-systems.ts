@@ -16,7 +16,7 @@ import {
   type ServiceViewPort,
   type Target,
 } from "./engine/ports.ts";
-import { providerOf } from "./providers.ts";
+import { providerOf, settingNames } from "./providers.ts";
 
 const VIEW_TIMEOUT_MS = 2_000;
 /** What an SDK's view is asked as, where the file names nobody. */
@@ -54,13 +54,15 @@ export function createFlagSystems(options: FlagSystemsOptions): FlagSystems {
   const levers = new WeakMap<Flags, Flags>();
 
   function contextOf(environment: string, view?: ServiceViewPort): OpenContext {
-    const suffix = environment.toUpperCase().replace(/[^A-Z0-9]/g, "_");
     return {
       environment,
       stateDir,
       log,
       scope,
-      secret: (name) => flagTokens.get(`${name}_${suffix}`) ?? flagTokens.get(name),
+      secret(name) {
+        const [own, common] = settingNames(name, environment);
+        return flagTokens.get(own) ?? flagTokens.get(common);
+      },
       target(restart, path, { withinMs, answers }) {
         if (typeof restart !== "string") variables.set(restart.process.pidfile, path);
         const isUp = view === undefined || !answers ? undefined : () => doesAnswer(view);

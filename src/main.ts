@@ -125,7 +125,8 @@ class Composition implements Belay {
   #stopped = false;
 
   constructor(given: Config, options: StartOptions, opened: Opened) {
-    const config = { ...given, defaultChannel: usualChannel(given) };
+    // What a command beside a stopped Belay owes waits for a start that may well have Slack.
+    const config = options.alone === true ? given : { ...given, defaultChannel: usualChannel(given) };
     this.#config = config;
     this.#options = options;
     this.#opened = opened;

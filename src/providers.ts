@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { z } from "zod";
 import type { ProviderKind } from "./adapters/flags/provider.ts";
 import type { ProviderEntry } from "./core/files/flags-file.ts";
-import { mistake } from "./core/files/mistake.ts";
+import { found, mistake } from "./core/files/mistake.ts";
 import type { CheckProvider } from "./core/files/provider.ts";
 import { OutsideFault } from "./engine/ports.ts";
 
@@ -31,6 +31,19 @@ const PROVIDERS: ReadonlyMap<string, ProviderKind> = new Map(
 /** Settings that hold tokens of flag systems. */
 export const PROVIDER_SECRETS: readonly string[] = [...PROVIDERS.values()].flatMap(({ secrets }) => secrets);
 
+/** The kinds, as files name them, in the order in which messages do. */
+export const PROVIDER_KINDS: readonly string[] = [...PROVIDERS.keys()];
+
+/** Settings that hold tokens of one kind: first the one that flags are flipped with, then those of its view `sdk`. None for a kind that is not known. */
+export function secretsOfKind(kind: string): readonly string[] {
+  return PROVIDERS.get(kind)?.secrets ?? [];
+}
+
+/** The names under which a token may be set for an environment, the one that wins first. */
+export function settingNames(name: string, environment: string): readonly [own: string, common: string] {
+  return [`${name}_${environment.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`, name];
+}
+
 /** Throws an `OutsideFault` for a kind that this version does not know. */
 export function providerOf({ kind }: ProviderEntry): ProviderKind {
   const found = PROVIDERS.get(kind);
@@ -39,13 +52,14 @@ export function providerOf({ kind }: ProviderEntry): ProviderKind {
 }
 
 export const checkProvider: CheckProvider = (entry) => {
-  const found = PROVIDERS.get(entry.kind);
-  if (found !== undefined) return found.check(entry);
-  const message = `expected provider kind ${names()}, found ${JSON.stringify(entry.kind)}`;
+  const known = PROVIDERS.get(entry.kind);
+  if (known !== undefined) return known.check(entry);
+  const expected = `expected provider kind ${names()}`;
+  const message =
+    entry.kind === "" ? `\`kind\` is missing: ${expected}` : `${expected}, found ${found(entry.kind)}`;
   return { kind: "mistaken", mistakes: [mistake(["kind"], message)] };
 };
 
 function names(): string {
-  const all = [...PROVIDERS.keys()];
-  return `${all.slice(0, -1).join(", ")} or ${all.at(-1) ?? ""}`;
+  return `${PROVIDER_KINDS.slice(0, -1).join(", ")} or ${PROVIDER_KINDS.at(-1) ?? ""}`;
 }

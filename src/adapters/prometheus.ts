@@ -1,4 +1,5 @@
 /** The Metrics port over Prometheus' query API: instant and range queries that end in an answer, whatever Prometheus does. */
+import { parser } from "@prometheus-io/lezer-promql";
 import { z } from "zod";
 import type { Answer } from "../core/measurement.ts";
 import type { Metrics, RangeAnswer } from "../engine/ports.ts";
@@ -10,6 +11,15 @@ const STEPS_PER_REQUEST = 10_000;
 /** A longer look back is a mistake of the caller, not a question for Prometheus. */
 const MAX_STEPS = 1_000_000;
 const DETAIL_CHARS = 300;
+/** Where a selector is, it chooses its own time, or its value is the time of a sample. */
+const OWN_TIME: ReadonlySet<string> = new Set([
+  "MatrixSelector",
+  "SubqueryExpr",
+  "OffsetExpr",
+  "StepInvariantExpr",
+  "AnchoredExpr",
+  "SmoothedExpr",
+]);
 
 export interface PrometheusOptions {
   /** Base address; a path in front of `/api/v1` may be part of it. */
@@ -29,12 +39,13 @@ export function createPrometheus(options: PrometheusOptions): Metrics & { close(
   const http = createHttpClient();
   const underWay = new Map<string, Promise<Answer>>();
 
-  function query(promql: string, atWall: number): Promise<Answer> {
+  function query(promql: string, atWall: number, lookbackMs?: number): Promise<Answer> {
     const time = seconds(atWall);
-    const key = `${time} ${promql}`;
+    const key = `${time} ${lookbackMs ?? ""} ${promql}`;
     const known = underWay.get(key);
     if (known !== undefined) return known;
-    const asked = ask(http, options, "query", { query: promql, time }).finally(() => underWay.delete(key));
+    const form = { query: within(promql, lookbackMs), time };
+    const asked = ask(http, options, "query", form).finally(() => underWay.delete(key));
     underWay.set(key, asked);
     return asked;
   }
@@ -44,6 +55,7 @@ export function createPrometheus(options: PrometheusOptions): Metrics & { close(
     fromWall: number,
     toWall: number,
     stepMs: number,
+    lookbackMs?: number,
   ): Promise<RangeAnswer> {
     const step = Math.round(stepMs);
     if (!(step >= 1) || !Number.isFinite(fromWall) || !Number.isFinite(toWall))
@@ -61,7 +73,7 @@ export function createPrometheus(options: PrometheusOptions): Metrics & { close(
         end: seconds(start + (count - 1) * step),
         step: String(step / 1000),
       };
-      const answer = await ask(http, options, "query_range", { query: promql, ...range });
+      const answer = await ask(http, options, "query_range", { query: within(promql, lookbackMs), ...range });
       const made = answer.kind === "down" ? answer : instants(answer.body, start, step, count);
       if ("kind" in made) return made;
       points.push(...made);
@@ -70,6 +82,11 @@ export function createPrometheus(options: PrometheusOptions): Metrics & { close(
   }
 
   return { query, queryRange, close: () => http.close() };
+}
+
+/** The query as it is, or limited to fresh series. */
+function within(promql: string, lookbackMs: number | undefined): string {
+  return lookbackMs === undefined ? promql : freshOnly(promql, lookbackMs);
 }
 
 function seconds(wallMs: number): string {
@@ -194,4 +211,35 @@ function instants(
 
 function stepOf(timeS: number, startWall: number, stepMs: number): number {
   return Math.round((timeS * 1000 - startWall) / stepMs);
+}
+
+/**
+ * Prometheus shows a series for five minutes after its process, where nothing told it of the end. The query with every selector of a metric that looks at the present limited to series with a sample of the last `lookbackMs` (ms). Selectors with a range,
+ * an offset or a time of their own stay as they are, and so does a query that is none: Prometheus is to say so. Said in the query itself, because
+ * Prometheus takes no look-back of a single query before 2.43.
+ */
+export function freshOnly(query: string, lookbackMs: number): string {
+  const selectors: { readonly from: number; readonly to: number }[] = [];
+  let isBroken = false;
+  parser.parse(query).iterate({
+    enter: (ref) => {
+      if (ref.type.isError) isBroken = true;
+      if (OWN_TIME.has(ref.name) || (ref.name === "FunctionCall" && isTimestamp(query, ref.from)))
+        return false;
+      if (ref.name !== "VectorSelector") return undefined;
+      // Without its name one series could not be told from another.
+      if (ref.node.firstChild?.name === "Identifier") selectors.push({ from: ref.from, to: ref.to });
+      return false;
+    },
+  });
+  if (isBroken) return query;
+  const seconds = (lookbackMs / 1_000).toFixed(3);
+  return selectors.reduceRight((text, { from, to }) => {
+    const selector = text.slice(from, to);
+    return `${text.slice(0, from)}(${selector} and timestamp(${selector}) >= time() - ${seconds})${text.slice(to)}`;
+  }, query);
+}
+
+function isTimestamp(query: string, from: number): boolean {
+  return /^timestamp\s*\(/i.test(query.slice(from, from + 40));
 }

@@ -118,10 +118,18 @@ export type RolloutEvent =
       readonly writeBy: number;
       /** Steady ms: not read back by then, the stage is withdrawn. */
       readonly verifyBy: number;
+      /** People are asked to make these flips; Belay writes none of them. */
+      readonly asked?: true;
       /** How far the work was that this rollout lets through, in the unit of the plan's `progress`; absent where nothing tells. */
       readonly progress?: number;
     }
-  | { readonly kind: "flip_verified"; readonly flag: string; readonly intent: string }
+  /** `afterLever`: the second lever was pulled for this OFF before the flag system took it. */
+  | {
+      readonly kind: "flip_verified";
+      readonly flag: string;
+      readonly intent: string;
+      readonly afterLever?: true;
+    }
   | { readonly kind: "stage_enabled"; readonly stage: number; readonly substage: number }
   | {
       readonly kind: "stage_withdrawn";
@@ -197,6 +205,8 @@ export type RolloutEvent =
       readonly progress?: number;
       /** People have made these flips themselves, as Belay had said; nothing is written. */
       readonly byHand?: true;
+      /** Who made them, by the flag system's names. */
+      readonly people?: string;
     }
   /** The flag store shows every flag taken back; `by: lever`: the second lever holds them off, and the store is still to follow. */
   | { readonly kind: "rollback_off"; readonly by?: "lever" }
@@ -231,6 +241,8 @@ export type RolloutEvent =
       readonly detail: string;
       readonly versions: readonly string[];
       readonly startedWall?: number;
+      /** It is told with a rollback, so that no soak that people wait for begins anew. */
+      readonly withRollback?: true;
     }
   /** The versions of the service when they were first seen, or changed while nothing soaks. */
   | { readonly kind: "versions_seen"; readonly versions: readonly string[] }

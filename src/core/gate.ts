@@ -60,7 +60,7 @@ export function decideStart(
     if (reading === undefined)
       return refuse(
         "flag_store",
-        `${plan.flags[flag]?.key ?? flag} cannot be read from the flag store; a rollout needs to know where it starts from.`,
+        `the flag ${plan.flags[flag]?.key ?? flag} is not in the flag store, or archived there; a rollout needs to know where it starts from. Create it there, or correct \`key\` of ${flag} in the flags file.`,
       );
     recorded[flag] = reading.setting;
     if (reading.id !== undefined) ids[flag] = reading.id;

@@ -23,6 +23,8 @@ const flagSchema = z.object({
   /** ms until the service said how it works with its flags; undefined where it was not asked. */
   viewMs: z.number().optional(),
   service: z.enum(["agrees", "differs", "silent", "unasked"]),
+  /** The flag system did not say how it is. */
+  unread: z.literal(true).optional(),
   /** What tells the flag from another one of the same key. */
   id: z.string().optional(),
   /** Why a rollback of this flag would fail. */
@@ -131,13 +133,18 @@ function judgeFlag(
 ): RehearsedFlag {
   const tried = found.tried[name];
   const reading = typeof found.readings === "string" ? undefined : found.readings[name];
-  const isMissing = typeof found.readings !== "string" && reading === undefined;
+  const isUnread = typeof found.readings === "string" && tried?.problems.length !== 0;
+  // Who was asked about this very flag knows best why it is not there: archived, say.
+  const isToldOf = tried?.problems.some((text) => isNamed(key, text)) === true;
+  const isMissing = typeof found.readings !== "string" && reading === undefined && !isToldOf;
   const seen = seenBy(plan, name, reading, found.view);
   const id = reading?.id;
   const known = before?.flags.find((one) => one.key === key)?.id;
   const isAnother = id !== undefined && known !== undefined && id !== known;
   const problems = [
-    ...(isMissing ? [`${key} is not in the flag system`] : []),
+    ...(isMissing
+      ? [`${key} is not in the flag system: create it there, or correct \`key\` of ${name} in the flags file`]
+      : []),
     ...(tried === undefined && !found.observed ? ["it was not tried"] : (tried?.problems ?? [])),
   ];
   return {
@@ -147,6 +154,7 @@ function judgeFlag(
     ...(tried?.writeMs === undefined ? {} : { writeMs: tried.writeMs }),
     ...(typeof found.view === "object" ? { viewMs: found.view.ms } : {}),
     service: seen.service,
+    ...(isUnread ? { unread: true as const } : {}),
     ...(id === undefined ? {} : { id }),
     problems: [...new Set(problems)],
     unseen: seen.unseen,
@@ -159,6 +167,11 @@ function judgeFlag(
       ...(tried?.warnings ?? []),
     ],
   };
+}
+
+/** Whether the text names the key as a word of its own. */
+function isNamed(key: string, text: string): boolean {
+  return text.split(/[^A-Za-z0-9_.-]+/).some((word) => word === key || word.replace(/\.+$/, "") === key);
 }
 
 type Seen = Pick<RehearsedFlag, "service" | "unseen" | "warnings">;
@@ -347,7 +360,8 @@ function cut(texts: readonly string[]): readonly string[] {
   return more > 0 ? [...texts.slice(0, MOST_TOLD), `and ${more} more`] : texts;
 }
 
-function flagLine({ flag, readMs, writeMs, service, problems }: RehearsedFlag): string {
+function flagLine({ flag, readMs, writeMs, service, problems, unread }: RehearsedFlag): string {
+  if (unread === true) return `${flag}: could not be read`;
   if (problems.length > 0) return `${flag}: a rollback of it would fail`;
   const read = readMs === undefined ? "read" : `read ${shown(readMs)}`;
   const write = writeMs === undefined ? "not written" : `write ${shown(writeMs)}`;

@@ -4,6 +4,7 @@ import type { Mode } from "./event.ts";
 import type { Plan } from "./plan.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import type { Ask } from "./rollout/ask.ts";
+import { askedInWords } from "./rollout/observe.ts";
 import { isBegun, isLive, isOpenRun, type State } from "./rollout/state.ts";
 import { readSpan } from "./span.ts";
 import { type Doing, findStages, type Place, several, unknownStage } from "./stage-names.ts";
@@ -228,7 +229,8 @@ function statusOf({ plan, state }: Run, stage: number): string {
   const status = state.stages[stage]?.status;
   if (plan.stages[stage]?.review !== undefined)
     return status === "passed" ? "is signed off" : "is open and waits for its sign-off";
-  if (status === "enabling") return "is being turned on";
+  const asked = askedInWords(plan, state);
+  if (status === "enabling") return asked === "" ? "is being turned on" : `is asked of people, ${asked},`;
   return status === "soaking" ? "is on and soaking" : "is on, its soak passed";
 }
 

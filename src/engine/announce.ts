@@ -36,6 +36,7 @@ const NOTED: ReadonlySet<RolloutEvent["kind"]> = new Set<RolloutEvent["kind"]>([
   "recovered",
   "look_failed",
   "lever_pulled",
+  "flip_verified",
   "would_roll_back",
   "mode_set",
   "drift_found",
@@ -147,6 +148,11 @@ function observedBy(
   return [...asks, ...oldAsk, ...oldWould, ...(would === undefined ? [] : [["would", would.seq] as const])];
 }
 
+/** The message of a rollback whose flags are still owed. */
+function goingBack({ phase, rollback }: State): readonly (readonly [AlertKind, number])[] {
+  return phase === "rolling_back" && rollback !== undefined ? [["rollback", rollback.seq]] : [];
+}
+
 /** The alerts that an event creates or changes, each with the number of the event that it tells of. */
 function alertsOf(
   event: RolloutEvent,
@@ -167,6 +173,10 @@ function alertsOf(
     case "look_failed":
     case "unlatched":
       return after.rollback === undefined ? closed : [...closed, ["rollback", after.rollback.seq]];
+    case "deploy_found":
+      return event.withRollback !== true || after.rollback === undefined
+        ? []
+        : [["rollback", after.rollback.seq]];
     case "approval_requested":
       return [...closed, ["approval", seq]];
     case "approved":
@@ -183,7 +193,9 @@ function alertsOf(
     case "baseline_confirmed":
       return before?.baselineAsk === undefined ? [] : [["baseline", before.baselineAsk.seq]];
     case "paged":
-      return [["page", seq]];
+      return [["page", seq], ...goingBack(after)];
+    case "lever_pulled":
+      return goingBack(after);
     case "held":
       return !paged && LOUD_HOLDS.includes(event.reason) ? [["hold", seq]] : [];
     case "completed":

@@ -1,5 +1,5 @@
 /** Gathers what changed in production lately: from the journal, from the flag systems' own histories and from the services' metrics, all at once and within a deadline. */
-import { startsOf, versionsOf } from "../core/deployed.ts";
+import { processLookbackMs, startsOf, versionsOf } from "../core/deployed.ts";
 import type { Recorded, RecordedOf } from "../core/event.ts";
 import type { Plan } from "../core/plan.ts";
 import {
@@ -98,9 +98,8 @@ async function runChanges({ journal }: ChangesDeps, since: number): Promise<read
     const stored = await journal.run(run);
     if (stored === undefined) continue;
     const { plan, state } = stored;
-    const { startedBy, mode } = state;
-    const observes = mode === "observe";
-    told.push(...recordeds.map((recorded) => ({ run, plan, startedBy, observes, recorded })));
+    const { startedBy } = state;
+    told.push(...recordeds.map((recorded) => ({ run, plan, startedBy, recorded })));
   }
   return told;
 }
@@ -136,9 +135,10 @@ async function processesOf(
   const { metrics } = connect(plan);
   const { label = "version", started, version } = plan.deploys;
   const stepMs = Math.max(LEAST_STEP_MS, Math.ceil((now - since) / STEPS / SECOND) * SECOND);
+  const fresh = processLookbackMs(plan.scrapeMs);
   const [begun, ranges] = await Promise.all([
-    started === undefined ? undefined : metrics.query(started, now),
-    version === undefined ? undefined : metrics.queryRange(version, since, now, stepMs),
+    started === undefined ? undefined : metrics.query(started, now, fresh),
+    version === undefined ? undefined : metrics.queryRange(version, since, now, stepMs, fresh),
   ]);
   for (const answer of [begun, ranges])
     if (answer?.kind === "down") throw new OutsideFault(answer.detail, { recoverable: true });

@@ -1,5 +1,5 @@
 /** Watching the service's own processes: asks its metrics for versions and start times at the guards' pace, for one rollout. */
-import { startsOf, versionsOf } from "../core/deployed.ts";
+import { processLookbackMs, startsOf, versionsByInstance, versionsOf } from "../core/deployed.ts";
 import { isWaitedFor, type Plan } from "../core/plan.ts";
 import { isOpenRun, type State } from "../core/rollout/state.ts";
 import type { World } from "../core/rollout/world.ts";
@@ -10,6 +10,8 @@ import type { Clock, Log, Metrics } from "./ports.ts";
 /** Closer polls would tell nothing more; further ones would tell of a deploy later than ten seconds after Prometheus has it. */
 const LEAST_PACE_MS = 5 * SECOND;
 const MOST_PACE_MS = 8 * SECOND;
+/** A rollback needs to know now; but once a second is enough. */
+const URGENT_PACE_MS = SECOND;
 /** A version that no replica shows counts as gone after this time: one that misses a scrape or two has not changed. */
 const GONE_AFTER_MS = MINUTE;
 
@@ -28,6 +30,8 @@ export class Deploys {
   readonly #bell: Bell;
   /** Steady ms at which each version was last seen. */
   readonly #versions = new Map<string, number>();
+  /** The versions that each instance showed last. */
+  readonly #shown = new Map<string, ReadonlySet<string>>();
   #seen: World["service"];
   #underWay: Promise<void> | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
@@ -62,10 +66,11 @@ export class Deploys {
     this.#bell.ring();
   }
 
-  /** Asks now, unless that was done within the last seconds; a question already under way is shared. Never rejects. */
-  askNow(): Promise<void> {
+  /** Asks now, unless that was done within the last seconds (`urgent`: the last second); a question already under way is shared. Never rejects. */
+  askNow(how?: "urgent"): Promise<void> {
     const { steady } = this.#deps.clock.now();
-    if (this.#underWay === undefined && steady - this.#askedAt < LEAST_PACE_MS) return Promise.resolve();
+    const leastMs = how === "urgent" ? URGENT_PACE_MS : LEAST_PACE_MS;
+    if (this.#underWay === undefined && steady - this.#askedAt < leastMs) return Promise.resolve();
     if (this.#underWay === undefined) this.#askedAt = steady;
     this.#underWay ??= this.#ask().finally(() => {
       this.#underWay = undefined;
@@ -78,9 +83,10 @@ export class Deploys {
     if (plan.deploys === undefined) return;
     const { label = "version", started, version } = plan.deploys;
     const now = clock.now();
+    const fresh = processLookbackMs(plan.scrapeMs);
     const [named, begun] = await Promise.all([
-      version === undefined ? undefined : metrics.query(version, now.wall),
-      started === undefined ? undefined : metrics.query(started, now.wall),
+      version === undefined ? undefined : metrics.query(version, now.wall, fresh),
+      started === undefined ? undefined : metrics.query(started, now.wall, fresh),
     ]);
     if (this.#stopped) return;
     const versions = named === undefined ? undefined : versionsOf(named, label);
@@ -89,12 +95,24 @@ export class Deploys {
     for (const [one, at] of this.#versions) {
       if (versions !== undefined && now.steady - at >= GONE_AFTER_MS) this.#versions.delete(one);
     }
+    if (named !== undefined) this.#dropReplaced(versionsByInstance(named, label), now.steady);
     const newest = begun === undefined ? undefined : startsOf(begun).at(-1);
     const before = this.#seen;
     // A process whose scrape is missing is not gone back in time: an older one tells nothing new.
     const startedWall = latest(before?.startedWall, newest);
     this.#seen = { versions: [...this.#versions.keys()].sort(), startedWall, at: now.steady };
     if (!isSame(before, this.#seen)) this.#deps.onSeen();
+  }
+
+  /** A version whose every instance shows another one now has ended: it does not count on like one that misses a scrape. */
+  #dropReplaced(shown: ReadonlyMap<string, ReadonlySet<string>>, now: number): void {
+    const gone = new Set<string>();
+    for (const [instance, versions] of shown) {
+      for (const one of this.#shown.get(instance) ?? []) if (!versions.has(one)) gone.add(one);
+      this.#shown.set(instance, versions);
+    }
+    const left = new Set([...this.#shown.values()].flatMap((versions) => [...versions]));
+    for (const one of gone) if (!left.has(one) && this.#versions.get(one) !== now) this.#versions.delete(one);
   }
 
   /** Data without the label says that the query does not tell versions: worth a word, once. */

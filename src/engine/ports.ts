@@ -80,6 +80,8 @@ export interface FlagChange {
   readonly own: boolean;
   /** What happened, as the end of a sentence: `turned off in production`. */
   readonly what: string;
+  /** It was created, archived, moved ...: nothing that gave a flag another setting. */
+  readonly isLife?: true;
 }
 
 /** A try of the way back on one flag that changes nothing. Times in ms. */
@@ -138,10 +140,19 @@ export interface ServiceViewPort {
 
 /** Prometheus or anything that speaks its query API. Never rejects: what fails is an `Answer` of kind `down`. */
 export interface Metrics {
-  /** An instant query evaluated at `atWall` (Unix ms); the body is the decoded JSON. */
-  query(promql: string, atWall: number): Promise<Answer>;
+  /**
+   * An instant query evaluated at `atWall` (Unix ms); the body is the decoded JSON. `lookbackMs`: a series whose last sample is older counts as gone; without
+   * it that is for Prometheus to say (five minutes, as it ships).
+   */
+  query(promql: string, atWall: number, lookbackMs?: number): Promise<Answer>;
   /** A range query; the points of all series at each step become one instant answer per step, in order. Rejects never. */
-  queryRange(promql: string, fromWall: number, toWall: number, stepMs: number): Promise<RangeAnswer>;
+  queryRange(
+    promql: string,
+    fromWall: number,
+    toWall: number,
+    stepMs: number,
+    lookbackMs?: number,
+  ): Promise<RangeAnswer>;
 }
 
 export type RangeAnswer =

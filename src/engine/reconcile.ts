@@ -62,7 +62,10 @@ export class Reconcile {
   /** Why the store refuses for good to be read. */
   #readRefused: string | undefined;
   /** OFFs whose newest try failed, by intent: since when (steady ms) without a break, and why when it was refused for good. */
-  readonly #failingOffs = new Map<string, { readonly since: number; readonly refused: string | undefined }>();
+  readonly #failingOffs = new Map<
+    string,
+    { readonly since: number; readonly why: string; readonly refused: string | undefined }
+  >();
   readonly #lanes: Readonly<Record<Direction, WriteLane>>;
   readonly #attribution: Attribution;
   readonly #lever: Lever | undefined;
@@ -91,8 +94,16 @@ export class Reconcile {
     return this.#readAt;
   }
 
+  /** Why the store cannot be read, or why an OFF that is owed keeps failing: a read that succeeds in between mends no write. */
   storeFault(): string | undefined {
-    return this.#fault;
+    return this.#fault ?? this.#failing()[0]?.why;
+  }
+
+  /** What failed for an OFF that is owed no more says nothing of the next one. */
+  #failing() {
+    return pendingBackward(this.#deps.state()).flatMap(
+      ({ flip }) => this.#failingOffs.get(flip.intent) ?? [],
+    );
   }
 
   /** What the world is told besides readings and views: who changed flags, how OFFs fare, and what the second lever holds. */
@@ -101,10 +112,7 @@ export class Reconcile {
     "changedBy" | "backwardRefused" | "readRefused" | "backwardFailingSince" | "leverHolds"
   > {
     const holds = this.#lever?.holds();
-    // What failed for an OFF that is owed no more says nothing of the next one.
-    const failing = pendingBackward(this.#deps.state()).flatMap(
-      ({ flip }) => this.#failingOffs.get(flip.intent) ?? [],
-    );
+    const failing = this.#failing();
     const refused = failing.find((one) => one.refused !== undefined)?.refused;
     return {
       changedBy: this.#attribution.names(),
@@ -252,7 +260,11 @@ export class Reconcile {
       });
       if (direction === "backward") {
         const since = this.#failingOffs.get(write.intent)?.since ?? clock.now().steady;
-        this.#failingOffs.set(write.intent, { since, refused: fault.recoverable ? undefined : error });
+        this.#failingOffs.set(write.intent, {
+          since,
+          why: error,
+          refused: fault.recoverable ? undefined : error,
+        });
       } else if (!fault.recoverable) this.#refusals[write.intent] = error;
     }
     this.#bells.read.ring();

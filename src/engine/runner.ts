@@ -230,6 +230,8 @@ export class Runner {
     for (let count = 0; !this.#stopped; count++) {
       const events =
         count > MOST_TRANSITIONS ? this.#quarantine("transitions without end") : this.#decideTick();
+      // What else changed in the service is part of the answer to a breach; the rollback does not wait for it.
+      if (events.some(isOfBreach)) void this.#deploys.askNow("urgent");
       if (events.length === 0 || (await this.#record(events)) !== "counted") break;
       this.#reconcile.kick();
     }
@@ -364,6 +366,11 @@ export class Runner {
       this.#poke();
     }
   }
+}
+
+/** Whether production turned worse, or goes back for it. */
+function isOfBreach(event: RolloutEvent): boolean {
+  return event.kind === "rollback_started" || (event.kind === "verdict_changed" && event.verdict !== "pass");
 }
 
 /** What an outcome journals: its events, or that the ask was refused. */

@@ -31,6 +31,8 @@ interface Replica {
   readonly exporter: Exporter;
   version: string;
   startedS: number;
+  /** Whether the guard finds it bad. */
+  bad: 0 | 1;
 }
 
 let replicas: Replica[];
@@ -40,9 +42,9 @@ let metrics: Metrics & { close(): void };
 const nowS = (): number => Date.now() / 1_000;
 
 async function startReplica(): Promise<Replica> {
-  const replica = { version: "1.4.2", startedS: nowS() - 3_600 };
+  const replica: Omit<Replica, "exporter"> = { version: "1.4.2", startedS: nowS() - 3_600, bad: 0 as const };
   const text = (): string =>
-    `app_info{version="${replica.version}"} 1\nprocess_start_time_seconds ${replica.startedS.toFixed(3)}\n`;
+    `app_info{version="${replica.version}"} 1\nprocess_start_time_seconds ${replica.startedS.toFixed(3)}\napp_bad ${replica.bad}\n`;
   return Object.assign(replica, { exporter: await startExporter(text) });
 }
 
@@ -67,7 +69,7 @@ async function shown(version: string): Promise<number> {
   return Number(match?.[1] ?? Number.NaN);
 }
 
-const QUERY = 'sum(up{job="parser"}) < bool 0';
+const QUERY = 'max(app_bad{job="parser"})';
 const DEPLOYS = { version: 'app_info{job="parser"}' };
 const PLAN: Plan = {
   ...SMALL_PLAN,
@@ -200,6 +202,25 @@ describe("a service whose replicas are deployed one after the other", () => {
     ]);
     expect(await belay.ask("rollout resume")).toMatchObject({ ok: true });
     expect((await belay.events("held")).length).toBe(1);
+  });
+
+  it("is told with the rollback when it breaks the service at once", async () => {
+    const [first] = replicas;
+    if (first === undefined) throw new Error("no replica");
+    Object.assign(first, { version: "2.0.0", startedS: nowS(), bad: 1 });
+    const found = await eventually("it is noticed", async () => (await belay.events("deploy_found"))[0]);
+    const decided = await eventually(
+      "it rolls back",
+      async () => (await belay.events("rollback_started"))[0],
+    );
+    expect(found.event).toMatchObject({ detail: expect.stringContaining("-> 2.0.0 was deployed") });
+    const cause = decided.event.kind === "rollback_started" ? decided.event.cause : undefined;
+    const isLater = found.event.kind === "deploy_found" && found.event.withRollback === true;
+    expect(isLater || JSON.stringify(cause).includes("2.0.0 was deployed")).toBe(true);
+    Object.assign(first, { bad: 0 });
+    await until("Prometheus shows it well again", async () =>
+      JSON.stringify(await metrics.query("max(app_bad)", Date.now())).includes('"0"'),
+    );
   });
 
   it("is noticed by a Belay that was down when one was restarted", async () => {

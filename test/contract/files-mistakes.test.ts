@@ -1,7 +1,7 @@
 /** Mistakes in flags/ and schedules/: each with its line and column, all at once, and none that takes another file down. */
 import { describe, expect, it } from "vitest";
 import { formatProblem } from "../../src/adapters/files/problem.ts";
-import { FLAGS, GOOD, lines, load, placeAt, placeOf, SCHEDULE } from "../support/folder.ts";
+import { FLAGS, GOOD, KINDS, lines, load, placeAt, placeOf, SCHEDULE } from "../support/folder.ts";
 
 /** A change to the good files (file, what is replaced, by what) and the one mistake that must come of it, at the mark (^). */
 const MISTAKES: readonly (readonly [keyof typeof GOOD & string, string, string, string])[] = [
@@ -12,12 +12,7 @@ const MISTAKES: readonly (readonly [keyof typeof GOOD & string, string, string, 
     'expected a name of lower-case letters, digits and dashes, found "Ingestion"',
   ],
   ["flags/main.yaml", "environment: production\n", "", "`environment` is missing: expected text"],
-  [
-    "flags/main.yaml",
-    "kind: env-file",
-    "kind: ^unlash",
-    'expected provider kind env-file, file, launchdarkly or unleash, found "unlash"',
-  ],
+  ["flags/main.yaml", "kind: env-file", "kind: ^unlash", `expected provider kind ${KINDS}, found "unlash"`],
   [
     "flags/main.yaml",
     "scrape_interval: 15s",

@@ -15,7 +15,7 @@ import { scheduleSchema } from "../../src/core/files/schedule-file.ts";
 import { watchSchema } from "../../src/core/files/watch-file.ts";
 import { HOUR, MINUTE, SECOND } from "../../src/core/time.ts";
 import { loadFolder } from "../../src/house.ts";
-import { FLAGS, folder, GOOD, load, placeOf } from "../support/folder.ts";
+import { FLAGS, folder, GOOD, KINDS, load, placeOf } from "../support/folder.ts";
 import { startPrometheus } from "../support/prometheus.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -218,7 +218,7 @@ window: 5s
     [
       "has a mistake",
       "provider: { kind: fiel }\n",
-      /overlay\.yaml:1:19: error: expected provider kind env-file, file, launchdarkly or unleash, found "fiel"$/,
+      new RegExp(`overlay\\.yaml:1:19: error: expected provider kind ${KINDS}, found "fiel"$`),
     ],
     ["is no YAML", "provider: {", /overlay\.yaml:\d+:\d+: error: this is not YAML/],
     ["is not there", undefined, /overlay\.yaml:1:1: error: there is no such file$/],

@@ -1,6 +1,7 @@
 /** Flags in environment files of several hosts, over real processes that drain: forward one after the other, back all at once, and every half-way between. */
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createEnvFileStore, readEnvironment } from "../../src/adapters/flags/env-file.ts";
 import { createEnvInstancesStore } from "../../src/adapters/flags/env-instances.ts";
@@ -28,9 +29,10 @@ type Name = (typeof NAMES)[number];
 const BOTH = [PARALLEL, BATCHING];
 const TEXT = "# features\nFEATURE_PARALLEL=false\nFEATURE_BATCHING=false\nSECRET=x\n";
 
-/** Tells its environment and stays; ends at once when `DIES_WHEN` names a variable that is `true`. After SIGTERM it drains for `DRAIN_S` seconds. */
+/** Tells its environment and stays; ends at once when `DIES_WHEN` names a variable that is `true`, and after `START_S` seconds while `BROKEN` exists. After SIGTERM it drains for `DRAIN_S` seconds. */
 const SERVICE = [
   'env > "$TOLD.new"; mv "$TOLD.new" "$TOLD"; eval "x=\\$$DIES_WHEN"; [ "$x" = true ] && exit 3',
+  '[ -e "$BROKEN" ] && sleep $START_S && exit 3',
   "trap 'sleep $DRAIN_S; echo ended >> \"$TOLD.ends\"; exit 0' TERM",
   "while :; do sleep 1000 & wait $!; done",
 ].join("; ");
@@ -41,6 +43,8 @@ let remove: () => Promise<void>;
 let steps: string[];
 let diesWhen: Partial<Record<Name, string>>;
 let drainS: string;
+/** How long what cannot start runs before it exits, s. */
+let startS: string;
 let targets: Map<Name, ProcessTarget>;
 let beforeRestart: (name: Name) => Promise<void>;
 
@@ -59,8 +63,10 @@ function targetOf(name: Name): Target {
       TOLD: join(runOf(name), "told"),
       DIES_WHEN: diesWhen[name] ?? "NOTHING",
       DRAIN_S: drainS,
+      START_S: startS,
+      BROKEN: join(runOf(name), "broken"),
     },
-    settleMs: 60,
+    settleMs: startS === "0" ? 60 : 300,
     upWithinMs: 5_000,
     stopTimeoutMs: 10_000,
   });
@@ -124,6 +130,7 @@ beforeEach(async () => {
   steps = [];
   diesWhen = {};
   drainS = "0";
+  startS = "0";
   targets = new Map();
   beforeRestart = async () => undefined;
   for (const name of NAMES) {
@@ -403,6 +410,56 @@ describe("going back on several hosts", () => {
     expect(await flags.write([write])).toEqual({ parallel: "written" });
     expect(steps).toEqual(["b begins", "b is up"]);
     expect(await readingOf(flags)).toMatchObject({ setting: OFF, effective: true, intent: write.intent });
+  });
+
+  it("never calls a host off whose process does not stay up, tries it again, and counts it once it is up", async () => {
+    startS = "0.15";
+    const flags = open();
+    await flags.write([put(PARALLEL, ON)]);
+    steps = [];
+    await writeFile(join(runOf("b"), "broken"), "");
+    const write = put(PARALLEL, OFF);
+    for (let tries = 0; tries < 2; tries++) {
+      let done = false;
+      const failing = faultOf(flags.write([write])).finally(() => {
+        done = true;
+      });
+      const seen = new Set<boolean>();
+      // What exits in a moment runs until then, with the right file.
+      while (!done) {
+        const reading = await readingOf(flags);
+        if (reading?.setting.kind === "off") seen.add(reading.effective);
+        await delay(5);
+      }
+      expect([...seen]).toEqual([false]);
+      const fault = await failing;
+      expect(fault.recoverable).toBe(true);
+      expect(fault.message).toBe(
+        `1 of 3 instances left: ${pathOf("b")} was written, but the process of ${runOf("b")}/pid is not up: it ended at once with exit code 3; the flags are taken back in the file, which stays so: mend what keeps the service from coming up, Belay restarts it again and again`,
+      );
+      expect(await readingOf(flags)).toMatchObject({ setting: OFF, effective: false });
+    }
+    expect(steps.filter((step) => !step.startsWith("b"))).toHaveLength(4);
+    await rm(join(runOf("b"), "broken"));
+    steps = [];
+    expect(await flags.write([write])).toEqual({ parallel: "written" });
+    expect(steps).toEqual(["b begins", "b is up"]);
+    expect(await readingOf(flags)).toMatchObject({ setting: OFF, effective: true, intent: write.intent });
+  });
+
+  it("counts a host that somebody else brought up, and does not restart it again", async () => {
+    const flags = open();
+    await flags.write([put(PARALLEL, ON)]);
+    await writeFile(join(runOf("b"), "broken"), "");
+    const write = put(PARALLEL, OFF);
+    await faultOf(flags.write([write]));
+    await rm(join(runOf("b"), "broken"));
+    await targets.get("b")?.restart();
+    steps = [];
+    // It may be seen too young to be believed: it is waited for, not restarted.
+    expect(await flags.write([write])).toEqual({ parallel: "written" });
+    expect(steps).toEqual([]);
+    expect(await readingOf(flags)).toMatchObject({ setting: OFF, effective: true });
   });
 
   it("does not wait for a forward operation, and takes back what that one had begun with the same restarts", async () => {

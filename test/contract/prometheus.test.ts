@@ -1,7 +1,7 @@
 /** The Metrics port on a real Prometheus that scrapes a real exporter: values, and every way in which there is none. */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { inspect, literal } from "../../src/adapters/files/promql.ts";
-import { createPrometheus } from "../../src/adapters/prometheus.ts";
+import { createPrometheus, freshOnly } from "../../src/adapters/prometheus.ts";
 import { measure } from "../../src/core/analysis.ts";
 import { defaultAlive, type GuardContext, guardFrom } from "../../src/core/files/guard-entry.ts";
 import { type Answer, type Measurement, numbersOf } from "../../src/core/measurement.ts";
@@ -19,6 +19,9 @@ let other: Exporter;
 let prometheus: RunningPrometheus;
 let metrics: Metrics & { close(): void };
 
+/** The last sample of a process that ended without a word; Unix ms. */
+const GONE_AT = Date.now() - 10_000;
+
 /** Counters that rise with every scrape; 1 of 50 files fails; nobody asks for `idle`. */
 function serviceText(scrape: number): string {
   return [
@@ -29,6 +32,7 @@ function serviceText(scrape: number): string {
     "idle_failures_total 0",
     'memory_bytes{worker="a"} 1000',
     'memory_bytes{worker="b"} 2000',
+    `gone_info{version="1"} 1 ${GONE_AT}`,
     "",
   ].join("\n");
 }
@@ -158,6 +162,44 @@ describe("a healthy service", () => {
       reason: "http_status",
       detail: expect.stringMatching(/^Prometheus answers 400: .*parse error/),
     });
+  });
+});
+
+describe("a process that is gone", () => {
+  it.each([
+    ["a", "(a and timestamp(a) >= time() - 5.000)"],
+    ['min(a{x="1"})', 'min((a{x="1"} and timestamp(a{x="1"}) >= time() - 5.000))'],
+    [
+      "a / on (x) b",
+      "(a and timestamp(a) >= time() - 5.000) / on (x) (b and timestamp(b) >= time() - 5.000)",
+    ],
+    ["rate(a[5m])", "rate(a[5m])"],
+    ["a offset 1h", "a offset 1h"],
+    ["max_over_time(a[5m:1m])", "max_over_time(a[5m:1m])"],
+    ["timestamp(a)", "timestamp(a)"],
+    ['{job="a"}', '{job="a"}'],
+    ["sum(", "sum("],
+  ])("is left out of %s by its own words", (query, fresh) => {
+    expect(freshOnly(query, 5_000)).toBe(fresh);
+  });
+
+  it("is shown for as long as Prometheus looks back, and no longer than it is asked to", async () => {
+    const seen = async (query: string, lookbackMs?: number): Promise<number> =>
+      seriesIn(await metrics.query(query, Date.now(), lookbackMs));
+    await vi.waitFor(async () => expect(await seen("gone_info")).toBe(1), POLLING);
+    await vi.waitFor(async () => expect(await seen("memory_bytes", 5_000)).toBe(2), POLLING);
+    for (const query of [
+      "gone_info",
+      'gone_info{version!=""}',
+      "count by (version) (gone_info)",
+      "-(gone_info)",
+    ]) {
+      expect(await seen(query, 5_000)).toBe(0);
+      const now = Date.now();
+      const range = await metrics.queryRange(query, now - 4_000, now, 1_000, 3_000);
+      if (range.kind !== "points") throw new Error(range.detail);
+      expect(range.points.map(({ answer }) => seriesIn(answer))).toEqual([0, 0, 0, 0, 0]);
+    }
   });
 });
 

@@ -262,3 +262,25 @@ it("with the webhooks' port taken, a live run is taken over and can go back, on-
   await until("the door is open", () => belay.hooksPort === port);
   await until("its page is resolved", async () => !(await pages()).includes("cannot be taken"));
 });
+
+it("without Slack and a channel, what a rollout would announce is for the log, and none is warned of", async () => {
+  const belay = await start();
+  const list = await belay.command("rollout list", "ana", "list");
+  expect(list.lines.join("\n")).not.toContain("announced nowhere");
+  expect(await belay.command("rollout start demo", "ana", "k1")).toMatchObject({ ok: true });
+  await belay.stop();
+  running = [];
+  const journal = new DatabaseSync(join(dir, "state", JOURNAL_FILE), { readOnly: true });
+  const rows = journal.prepare("SELECT key, body FROM outbox WHERE key LIKE 'card:%'").all();
+  journal.close();
+  expect(rows.map(({ body }) => String(body))).toEqual([expect.stringContaining('"channel":"log"')]);
+});
+
+it("with Slack and no channel, the list warns that nobody would hear of it", async () => {
+  const tokens = { SLACK_BOT_TOKEN: "xoxb-1-not-real", SLACK_APP_TOKEN: "xapp-1-not-real" };
+  const belay = await start({}, { ...tokens, SLACK_API_URL: `${outside.url}/api/` });
+  const list = await belay.command("rollout list", "ana", "list");
+  expect(list.lines.join("\n")).toContain(
+    "rollout demo names no channel and BELAY_CHANNEL is not set: it is announced nowhere",
+  );
+});

@@ -222,12 +222,12 @@ describe("coming up", () => {
   it("says with what it ended, and where to look", async () => {
     target = make({ command: shell("exit 7"), logFile: join(folder, "log") });
     expect((await faultOf(target.restart())).message).toBe(
-      `/bin/sh is not up: it ended at once with exit code 7; see ${join(folder, "log")}`,
+      `the process of ${join(folder, "pid")} is not up: it ended at once with exit code 7; see ${join(folder, "log")}`,
     );
     expect(await target.status()).toEqual({ running: false, startedAt: undefined });
     target = make({ command: shell("kill -9 $$") });
     expect((await faultOf(target.restart())).message).toBe(
-      "/bin/sh is not up: it ended at once with SIGKILL",
+      `the process of ${join(folder, "pid")} is not up: it ended at once with SIGKILL`,
     );
   });
 
@@ -273,7 +273,7 @@ describe("coming up", () => {
     const fault = await faultOf(target.restart());
     expect(fault.recoverable).toBe(true);
     expect(fault.message).toBe(
-      "sleep is not up 200 ms after its start: it runs, but does not say that it is up",
+      `the process of ${join(folder, "pid")} is not up 200 ms after its start: it runs, but does not say that it is up`,
     );
     expect(performance.now() - begun).toBeLessThan(2_000);
   });

@@ -11,6 +11,7 @@ import { createEnvFileStore, readEnvironment } from "../../src/adapters/flags/en
 import { createSystemdTarget, type SystemdTargetOptions } from "../../src/adapters/target/systemd.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import type { Target } from "../../src/engine/ports.ts";
+import { until } from "../support/eventually.ts";
 import { faultOf } from "../support/faults.ts";
 import { BATCHING, PARALLEL, put } from "../support/flag-store-contract.ts";
 
@@ -255,7 +256,10 @@ describe.each(managers)("a unit of $name", (manager) => {
     await writeFile(path, (await readFile(path, "utf8")).replace("BATCHING=true", "BATCHING=false"));
     expect(await store.read(flags)).toMatchObject({ batching: { setting: OFF, effective: false } });
     await target().restart();
-    // Restarted by somebody else: the dates tell.
+    // Restarted by somebody else: the dates tell, once it has lived for a moment.
+    await until("the started unit believed", async () =>
+      Object.values(await store.read(flags)).every(({ effective }) => effective),
+    );
     expect(await store.read(flags)).toMatchObject({ batching: { setting: OFF, effective: true } });
   });
 });

@@ -28,7 +28,7 @@ function lines(sources: Partial<ChangeSources>, spanMs = 2 * HOUR, zone = "UTC")
 
 function run(agoMs: number, event: RolloutEvent, extra: Partial<RunChange> = {}): RunChange {
   const recorded = { seq: 1, at: 1, wall: NOW - agoMs, event };
-  return { run: "r-1", plan: PLAN, startedBy: ANA, observes: false, recorded, ...extra };
+  return { run: "r-1", plan: PLAN, startedBy: ANA, recorded, ...extra };
 }
 
 const flip = (name: string, to = ON, from = OFF) => ({ flag: name, from, to, intent: `r-1.2.${name}` });
@@ -97,7 +97,7 @@ describe("each change in words", () => {
     ],
     [
       "a step that people are asked for",
-      { runs: [run(HOUR, on("b"), { observes: true })] },
+      { runs: [run(HOUR, { ...on("b"), asked: true } as RolloutEvent)] },
       "08:00:00  demo (r-1): b ON, asked of people for stage b; @ana started it",
     ],
     ["drift", { runs: [run(HOUR, drift)] }, "08:00:00  demo (r-1): b is OFF, expected ON: kim changed it"],
@@ -124,7 +124,7 @@ describe("each change in words", () => {
           run(HOUR, { kind: "deploy_found", what: "deploy", detail: "1 -> 2 was deployed", versions: ["2"] }),
         ],
       },
-      "08:00:00  demo (r-1): inside the soak, not by this rollout: 1 -> 2 was deployed; the soak begins anew",
+      "08:00:00  demo (r-1): inside the soak, not by this rollout: 1 -> 2 was deployed; what had soaked so far counts no more",
     ],
     [
       "the second lever",
@@ -178,6 +178,55 @@ describe("each change in words", () => {
   });
 });
 
+describe("when a rollback had become true", () => {
+  const back = (seq: number, agoMs: number, names: readonly string[], id = "r-1"): RunChange => {
+    const one = run(agoMs, backEvent(names), { run: id });
+    return { ...one, recorded: { ...one.recorded, seq } };
+  };
+  const backEvent = (names: readonly string[]): RolloutEvent => ({
+    kind: "rollback_started",
+    to: 0,
+    stages: [1],
+    flips: names.map((name) => flip(name, OFF, ON)),
+    cause: { kind: "person", because: "slow" },
+    by: ANA,
+  });
+  const off = (seq: number, agoMs: number, by?: "lever"): RunChange => {
+    const one = run(agoMs, { kind: "rollback_off", ...(by === undefined ? {} : { by }) });
+    return { ...one, recorded: { ...one.recorded, seq } };
+  };
+
+  it.each<[string, readonly RunChange[], string]>([
+    [
+      "its flags and the time since the decision",
+      [back(2, HOUR, ["b"]), off(3, HOUR - 31 * SECOND)],
+      "08:00:31  demo (r-1): b OFF read back, 31 s after the decision",
+    ],
+    [
+      "both, when it went deeper meanwhile",
+      [back(2, HOUR, ["b"]), back(3, HOUR - 10 * SECOND, ["a"]), off(4, HOUR - 31 * SECOND)],
+      "08:00:31  demo (r-1): b OFF, a OFF read back, 31 s after the decision",
+    ],
+    [
+      "only the newest, when another one was over",
+      [back(2, 2 * HOUR, ["a"]), off(3, 90 * MINUTE), back(4, HOUR, ["b"]), off(5, HOUR)],
+      "08:00:00  demo (r-1): b OFF read back, 0 s after the decision",
+    ],
+    [
+      "the second lever",
+      [back(2, HOUR, ["b"]), off(3, HOUR - 10 * SECOND, "lever")],
+      "08:00:10  demo (r-1): the second lever holds b off, 10 s after the decision",
+    ],
+    [
+      "no name of what was decided before anything that was read",
+      [back(2, HOUR, ["b"], "r-2"), off(3, HOUR)],
+      "08:00:00  demo (r-1): the flags that go back were read back",
+    ],
+  ])("%s", (_, runs, last) => {
+    expect(lines({ runs }).at(-1)).toBe(last);
+  });
+});
+
 describe("what is told once", () => {
   it("a write of Belay's in both journals", () => {
     const runs = [run(HOUR, on("b"))];
@@ -198,6 +247,31 @@ describe("what is told once", () => {
     expect(lines({ runs: [run(HOUR - 5 * SECOND, drift)], systems: [change(HOUR)] })).toEqual([
       "08:00:00  file (svc, production): b turned off in production, by kim@example.com; demo (r-1) noticed it",
     ]);
+  });
+
+  it("each drift with the newest setting of its flag from just before, and never with its creation", () => {
+    const told = lines({
+      runs: [run(HOUR - 5 * SECOND, drift, { run: "r-1" })],
+      systems: [
+        change(HOUR + MINUTE, { what: "turned on in production", by: "ann" }),
+        change(HOUR, { by: "kim" }),
+        change(HOUR - 2 * SECOND, { what: "created", by: "admin", isLife: true }),
+        change(HOUR - 2 * SECOND, { flag: "a", by: "eve" }),
+        change(HOUR - 15 * SECOND, { what: "turned on in production", by: "joe" }),
+      ],
+    });
+    expect(told.filter((one) => one.includes("noticed it"))).toEqual([
+      "08:00:00  file (svc, production): b turned off in production, by kim; demo (r-1) noticed it",
+    ]);
+    expect(told).toHaveLength(5);
+  });
+
+  it("no drift with a creation alone, nor with what came long after; one clock may be a little ahead", () => {
+    const created = change(HOUR, { what: "created", isLife: true });
+    expect(lines({ runs: [run(HOUR - SECOND, drift)], systems: [created] })).toHaveLength(2);
+    const after = change(HOUR - 2 * MINUTE);
+    expect(lines({ runs: [run(HOUR, drift)], systems: [after] })).toHaveLength(2);
+    expect(lines({ runs: [run(HOUR, drift)], systems: [change(HOUR - 20 * SECOND)] })).toHaveLength(1);
   });
 
   it("restarts that something else explains", () => {

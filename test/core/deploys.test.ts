@@ -342,6 +342,93 @@ describe("a breach", () => {
     expect(started.event).toMatchObject({ cause: { also: expect.stringContaining("1.5.0 was deployed") } });
   });
 
+  const rolledBack = (): { walk: Walk; seq: number } => {
+    const walk = soaking(1);
+    walk.pass(9 * MINUTE);
+    walk.says.set("failures", 0.5);
+    const { seq } = walk.until("rollback_started");
+    return { walk, seq };
+  };
+  const messageOf = (walk: Walk, seq: number): string =>
+    JSON.stringify(
+      alertOf(
+        {
+          plan: walk.plan,
+          state: walk.state,
+          world: walk.world(),
+          figures: {},
+          now: walk.now(),
+          events: walk.log,
+        },
+        "rollback",
+        seq,
+      ),
+    );
+
+  it.each<[string, (walk: Walk) => number | undefined, string]>([
+    [
+      "which began just before it",
+      (walk) => (walk.state.rollback?.decidedWall ?? 0) - MINUTE,
+      "1.4.2 -> 1.5.0 was deployed",
+    ],
+    ["whose start nobody tells", () => undefined, "1.4.2 -> 1.5.0 was deployed at about the same time"],
+  ])("says so later of a deploy %s, and found only after the decision", (_, startedWall, words) => {
+    const { walk, seq } = rolledBack();
+    const rollback = walk.state.rollback;
+    runs(walk, ["1.5.0"], startedWall(walk));
+    const from = walk.log.length;
+    walk.pass(9 * SECOND);
+    const late = walk.log.slice(from).find((one) => one.event.kind === "deploy_found");
+    if (late === undefined) throw new Error("not found");
+    expect(late.event).toMatchObject({ what: "deploy", withRollback: true });
+    expect(eventInWords(walk.plan, late.event)).toBe(
+      "beside the rollback, not by this rollout: 1.4.2 -> 1.5.0 was deployed",
+    );
+    expect(messageOf(walk, seq)).toContain(words);
+    expect(messageOf(walk, seq)).toContain("either may be the cause");
+    const drafts = announce(walk.plan, undefined, walk.state, [late], "C1");
+    expect(drafts.map((one) => one.body)).toContainEqual(
+      expect.objectContaining({ kind: "alert", about: "rollback", seq: rollback?.seq }),
+    );
+    walk.says.set("failures", 0);
+    expect(walk.until("recovered").at).toBeGreaterThan(late.at);
+    expect(found(walk)).toHaveLength(1);
+  });
+
+  it.each<[string, (walk: Walk) => number]>([
+    ["began after the decision", (walk) => (walk.state.rollback?.decidedWall ?? 0) + 5 * SECOND],
+    ["began before the newest flip", (walk) => (walk.state.rollback?.decidedWall ?? 0) - 30 * MINUTE],
+  ])("blames no process that %s", (_, startedWall) => {
+    const { walk, seq } = rolledBack();
+    runs(walk, ["1.4.2"], startedWall(walk));
+    walk.pass(9 * SECOND);
+    expect(found(walk)).toEqual([]);
+    expect(messageOf(walk, seq)).not.toContain("either may be the cause");
+  });
+
+  it("says nothing beside a rollback that a person asked for", () => {
+    const walk = soaking(1);
+    walk.pass(MINUTE);
+    walk.ask({ kind: "rollback", to: "newest" });
+    runs(walk, ["1.5.0"], walk.wall - 30 * SECOND);
+    walk.pass(9 * SECOND);
+    expect(walk.state.phase).not.toBe("walking");
+    expect(found(walk)).toEqual([]);
+  });
+
+  it("does not claim that the soak begins anew, when it was rolled back", () => {
+    const walk = soaking(1);
+    walk.pass(5 * MINUTE);
+    walk.says.set("failures", 0.5);
+    walk.until("verdict_changed");
+    runs(walk, ["1.5.0"]);
+    walk.until("rollback_started");
+    const told = found(walk).map((event) => eventInWords(walk.plan, event) ?? "");
+    expect(told).toHaveLength(1);
+    expect(told[0]).toContain("1.4.2 -> 1.5.0 was deployed");
+    expect(told[0]).not.toContain("anew");
+  });
+
   it("says nothing of a deploy from before the newest flip", () => {
     const walk = soaking(0);
     runs(walk, ["2"], walk.wall);

@@ -131,7 +131,7 @@ describe("an OFF that is refused for good", () => {
     walk.ask({ kind: "rollback", to: "newest" });
     walk.pass(2 * SECOND);
     expect(walk.last("paged")?.summary).toMatch(
-      /an OFF is refused \(401: the token is not valid any more\)\. By hand, in file.*: set FEATURE_C to OFF/,
+      /an OFF is refused \(401: the token is not valid any more\)\. By hand, in Belay's own flags\.json.*: set FEATURE_C to OFF/,
     );
     walk.pass(5 * MINUTE);
     expect(walk.log.filter(({ event }) => event.kind === "paged")).toHaveLength(1);

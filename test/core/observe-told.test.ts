@@ -220,8 +220,8 @@ describe("OBSERVES", () => {
     const walk = asking();
     const card = cardOf(told(walk));
     expect(card.status).toBe("OBSERVES · ASKS");
-    expect(card.says).toBe("a waits for FEATURE_A to be set ON by people");
-    expect(card.rows[0]?.detail).toBe("people are asked to set it");
+    expect(card.says).toBe("a waits for FEATURE_A to be set ON in /etc/svc/flags.json by people");
+    expect(card.rows[0]?.detail).toBe("people are asked to set it in /etc/svc/flags.json");
     walk.edit("a", ON);
     walk.until("stage_enabled");
     expect(cardOf(told(walk)).status).toBe("OBSERVES · SOAKING");

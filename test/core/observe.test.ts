@@ -54,11 +54,16 @@ describe("going forward", () => {
   it("asks for the first stage and waits for as long as people take", () => {
     const walk = observing();
     expect(walk.kinds()).toEqual(["rollout_started", "stage_started"]);
+    // So that whoever reads of it later knows who flipped, whatever the mode is then.
+    expect(walk.last("stage_started")).toMatchObject({ asked: true });
+    expect(new Walk(planOf()).start().last("stage_started")).not.toHaveProperty("asked");
     walk.pass(5 * HOUR, 30 * SECOND);
     expect(walk.kinds()).toEqual(["rollout_started", "stage_started"]);
     expect(walk.setting("a")).toEqual(OFF);
     expect(walk.state.holds).toEqual([]);
-    expect(waitsFor(walk)).toBe("asked: a waits for FEATURE_A to be set ON by people");
+    expect(waitsFor(walk)).toBe(
+      "asked: a waits for FEATURE_A to be set ON in Belay's own flags.json (in BELAY_STATE) by people",
+    );
   });
 
   it("soaks once the store and the service show what people did, and judges from then on", () => {
@@ -103,7 +108,9 @@ describe("going forward", () => {
     );
     expect(walk.kinds()).toEqual(["rollout_started", "stage_started"]);
     walk.pass(10 * MINUTE);
-    expect(waitsFor(walk)).toBe("asked: baseline waits for FEATURE_B to be set OFF by people");
+    expect(waitsFor(walk)).toBe(
+      "asked: baseline waits for FEATURE_B to be set OFF in Belay's own flags.json (in BELAY_STATE) by people",
+    );
     expect(walk.kinds()).not.toContain("paged");
     walk.edit("b", OFF);
     walk.until("stage_enabled");
@@ -112,10 +119,14 @@ describe("going forward", () => {
   it("asks for each percentage in turn", () => {
     const walk = observing({ stages: [percents("a", 0, [25, 100])] });
     walk.pass(MINUTE);
-    expect(waitsFor(walk)).toBe("asked: a waits for FEATURE_A to be set 25 % by people");
+    expect(waitsFor(walk)).toBe(
+      "asked: a waits for FEATURE_A to be set 25 % in Belay's own flags.json (in BELAY_STATE) by people",
+    );
     walk.edit("a", percentSetting(25));
     walk.until("stage_started");
-    expect(waitsFor(walk)).toBe("asked: a waits for FEATURE_A to be set ON by people");
+    expect(waitsFor(walk)).toBe(
+      "asked: a waits for FEATURE_A to be set ON in Belay's own flags.json (in BELAY_STATE) by people",
+    );
   });
 
   it("what people set otherwise is drift, and the ask is void", () => {

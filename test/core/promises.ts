@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Flip, Recorded, RolloutEvent } from "../../src/core/event.ts";
 import type { Measurement } from "../../src/core/measurement.ts";
 import { flagsOfStage, type Guard, isWaitedFor, type Plan } from "../../src/core/plan.ts";
+import { peopleOn } from "../../src/core/rollout/ahead.ts";
 import { desired } from "../../src/core/rollout/desired.ts";
 import { evolve } from "../../src/core/rollout/evolve.ts";
 import { guardsBefore } from "../../src/core/rollout/forward.ts";
@@ -53,6 +54,7 @@ export function createPromises(): Promises {
       soakIsCovered(step, passes);
       leavesToPeopleWhatIsTheirs(step);
       isOffWhenItSaysSo(step);
+      isNotEndedOverPeople(step);
       foldFlips(step, newest, taken);
       own.onEvent(step);
     },
@@ -146,6 +148,13 @@ function isOffWhenItSaysSo({ before, recorded, world }: Step): void {
     if (kind !== "stopped" && reading !== undefined && !sameSetting(reading.setting, flip.to))
       broken("off", `${kind}, but ${name} reads ${formatSetting(reading.setting)}`);
   }
+}
+
+/** No run ends as rolled back while people have something of it on: nobody would watch that. */
+function isNotEndedOverPeople({ plan, before, recorded: { event } }: Step): void {
+  if (before === undefined || event.kind !== "rolled_back") return;
+  const on = peopleOn(plan, before);
+  if (on.length > 0) broken("off", `rolled_back, but people have ${on.join(", ")} on`);
 }
 
 /** Soak that was counted never exceeds the time since the stage was enabled that every guard's passes cover. */

@@ -77,7 +77,22 @@ describe("what stops a start", () => {
     [
       "a flag that is not there",
       { readings: { a: reading() } },
-      ["a rollback of FEATURE_B would fail: FEATURE_B is not in the flag system"],
+      [
+        "a rollback of FEATURE_B would fail: FEATURE_B is not in the flag system: create it there, or correct `key` of b in the flags file",
+      ],
+    ],
+    [
+      "a flag that is not there, beside a problem that does not speak of it",
+      { readings: { a: reading() }, tried: { a: WELL, b: { ...WELL, problems: ["FEATURE_BATCH: 403"] } } },
+      [/FEATURE_B is not in the flag system/, /FEATURE_B would fail: FEATURE_BATCH: 403/],
+    ],
+    [
+      "a flag that is archived, without the contrary that there is none",
+      {
+        readings: { a: reading() },
+        tried: { a: WELL, b: { ...WELL, problems: ["FEATURE_B is archived: restore it."] } },
+      },
+      ["a rollback of FEATURE_B would fail: FEATURE_B is archived: restore it"],
     ],
     [
       "a flag system that is gone, once however many flags there are",
@@ -315,6 +330,19 @@ describe("in words", () => {
     expect(rehearsalRefusal(rehearsal)).toBe(
       `the way back was rehearsed before the start, and a rollback of FEATURE_A would fail: ${DENIED}. Also: Prometheus does not answer, so no guard could judge: 503. Mend that and start again.`,
     );
+  });
+
+  it("one whose flags nobody could read does not say that they were read, whether or not Belay may write", () => {
+    const denied = { ...WELL, problems: ["401"] };
+    for (const more of [{ observed: true, tried: {} }, { tried: { a: denied, b: denied } }]) {
+      const rehearsal = judged({ ...more, readings: "401", view: undefined });
+      expect(rehearsalLines(rehearsal)).toEqual([
+        "problem: the flag system cannot be read: 401",
+        "a: could not be read",
+        "b: could not be read",
+      ]);
+      expect(parseRehearsal(JSON.parse(JSON.stringify(rehearsal)))).toEqual(rehearsal);
+    }
   });
 
   it("many problems are cut, and it is said how many more there are", () => {

@@ -729,13 +729,39 @@ describe("an OFF that does not arrive", () => {
     const paged = walk.until("paged");
     expect(paged.at - started.at).toBe(60 * SECOND);
     expect(paged.event).toMatchObject({
-      summary: "demo: not read back after 1 min. By hand, in file: set FEATURE_C to OFF. Belay keeps trying.",
+      summary:
+        "demo: not read back after 1 min. By hand, in Belay's own flags.json (in BELAY_STATE): set FEATURE_C to OFF. Belay keeps trying.",
     });
     walk.pass(30 * MINUTE);
     expect(walk.kinds().filter((kind) => kind === "paged")).toHaveLength(1);
     walk.shop.takes = true;
     walk.pass(2 * SECOND);
     expect(walk.kinds()).toContain("rollback_off");
+  });
+
+  it("that was widened meanwhile is paged once, and the page names every OFF that is owed", () => {
+    const walk = allOn();
+    walk.shop.takes = false;
+    walk.says.set("failures", 0.5);
+    walk.until("rollback_started");
+    walk.pass(10 * SECOND);
+    walk.ask({ kind: "rollback", to: -1 });
+    const paged = walk.until("paged");
+    for (const step of ["set FEATURE_A to OFF", "set FEATURE_B to OFF", "set FEATURE_C to OFF"])
+      expect(paged.event).toMatchObject({ summary: expect.stringContaining(step) });
+    walk.pass(5 * MINUTE);
+    expect(walk.kinds().filter((kind) => kind === "paged")).toHaveLength(1);
+  });
+
+  it("that is widened after the page is paged for once more", () => {
+    const walk = allOn();
+    walk.shop.takes = false;
+    walk.says.set("failures", 0.5);
+    walk.until("paged");
+    walk.ask({ kind: "rollback", to: -1 });
+    walk.pass(5 * MINUTE);
+    expect(walk.kinds().filter((kind) => kind === "paged")).toHaveLength(2);
+    expect(walk.last("paged")?.summary).toContain("set FEATURE_A to OFF");
   });
 
   it("because the store is gone says so in the page", () => {
@@ -754,7 +780,9 @@ describe("an OFF that does not arrive", () => {
     const paged = walk.until("paged", 5 * MINUTE);
     expect(paged.event).toMatchObject({
       severity: "P1",
-      summary: expect.stringContaining("By hand, in file: set FEATURE_A to OFF"),
+      summary: expect.stringContaining(
+        "By hand, in Belay's own flags.json (in BELAY_STATE): set FEATURE_A to OFF",
+      ),
     });
   });
 

@@ -256,6 +256,10 @@ describe("enable NAME with a live rollout", () => {
     expect(shown("enable a", known([DEMO], [runOf(slow)]))).toBe(
       "settled r-1: a is being turned on in demo (r-1).",
     );
+    const asking = new Walk(DEMO).start({ mode: "observe" });
+    expect(shown("enable a", known([DEMO], [runOf(asking)]))).toBe(
+      "settled r-1: a is asked of people, FEATURE_A to be set ON in Belay's own flags.json (in BELAY_STATE), in demo (r-1).",
+    );
     const walk = new Walk(planOf({ stages: [stage("a", 0), review(10 * MINUTE)] })).start();
     walk.until("review_opened");
     expect(shown("enable review", known([walk.plan], [runOf(walk)]))).toBe(

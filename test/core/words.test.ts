@@ -78,6 +78,14 @@ const WORDS: {
       "b begins: b 5 %, c 7",
     ],
     [{ stage: 0, substage: 0, flips: [], writeBy: 0, verifyBy: 0 }, "a begins: nothing to change"],
+    [
+      { stage: 1, substage: 0, flips: [TO_B], writeBy: 0, verifyBy: 0, asked: true },
+      "b begins: people are asked to set b ON",
+    ],
+    [
+      { stage: 1, substage: 0, flips: [{ ...TO_B, from: TO_B.to }], writeBy: 0, verifyBy: 0, asked: true },
+      "b begins: b ON, set already",
+    ],
     [{ stage: 7, substage: 0, flips: [], writeBy: 0, verifyBy: 0 }, "stage 7 begins: nothing to change"],
   ],
   flip_verified: [[{ flag: "b", intent: "r-1.2.b" }, undefined]],
@@ -166,11 +174,15 @@ const WORDS: {
   deploy_found: [
     [
       { what: "deploy", detail: "version 1.4.2 became 1.5.0", versions: ["1.5.0"] },
-      "inside the soak, not by this rollout: version 1.4.2 became 1.5.0; the soak begins anew",
+      "inside the soak, not by this rollout: version 1.4.2 became 1.5.0; what had soaked so far counts no more",
     ],
     [
       { what: "restart", detail: "its newest process began 12 s ago", versions: [], startedWall: 1 },
-      "inside the soak, not by this rollout: its newest process began 12 s ago; the soak begins anew",
+      "inside the soak, not by this rollout: its newest process began 12 s ago; what had soaked so far counts no more",
+    ],
+    [
+      { what: "deploy", detail: "1 -> 2 was deployed", versions: ["2"], withRollback: true },
+      "beside the rollback, not by this rollout: 1 -> 2 was deployed",
     ],
   ],
   versions_seen: [[{ versions: ["1.4.2"] }, undefined]],

@@ -128,13 +128,13 @@ it.each<[string, Partial<Service>, Partial<ChangesDeps>, RegExp]>([
       }),
     },
     {},
-    /^Not asked in full: file.*\(Unleash answers 401: the token is not valid\)\.$/,
+    /^Not asked in full: .*flags\.json.*\(Unleash answers 401: the token is not valid\)\.$/,
   ],
   [
     "one that hangs",
     { flags: flagsWith(() => new Promise(() => undefined)) },
     {},
-    /^Not asked in full: file.* no answer in 3000 ms\)\.$/,
+    /^Not asked in full: .*flags\.json.* no answer in 3000 ms\)\.$/,
   ],
   [
     "metrics that are away",

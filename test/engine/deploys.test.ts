@@ -22,7 +22,8 @@ function bench(extra: Partial<Plan> = {}) {
   const plan = planOf({ deploys: { version: "V", label: "version", started: "S" }, ...extra });
   const clock = new ManualClock(1_760_000_000_000);
   const says: Record<string, Answer> = { V: versions("1"), S: vector([{}, "1750000000"]) };
-  const asked: { readonly query: string; readonly at: number }[] = [];
+  const asked: { readonly query: string; readonly at: number; readonly lookbackMs: number | undefined }[] =
+    [];
   const warned: string[] = [];
   let seen = 0;
   const state = new Walk(plan).start().state;
@@ -37,8 +38,8 @@ function bench(extra: Partial<Plan> = {}) {
       error: (message) => warned.push(message),
     },
     metrics: {
-      query: async (query) => {
-        asked.push({ query, at: clock.now().steady });
+      query: async (query, _, lookbackMs) => {
+        asked.push({ query, at: clock.now().steady, lookbackMs });
         return says[query] ?? DOWN;
       },
       queryRange: async () => ({ kind: "down", reason: "refused", detail: "not asked here" }),
@@ -84,6 +85,21 @@ it("asks out of turn at most every 5 s, and once for all who ask at once", async
   expect(asked).toHaveLength(4);
 });
 
+it("asks at once for a breach, though it asked seconds ago; not more than once a second", async () => {
+  const { asked, clock, deploys } = bench();
+  await deploys.askNow();
+  await clock.advance(2 * SECOND);
+  await Promise.all([deploys.askNow("urgent"), deploys.askNow("urgent")]);
+  await deploys.askNow("urgent");
+  expect(asked).toHaveLength(4);
+});
+
+it("takes only processes whose last sample is fresh", async () => {
+  const { asked, deploys } = bench({ scrapeMs: 10 * SECOND });
+  await deploys.askNow();
+  expect(asked.map(({ lookbackMs }) => lookbackMs)).toEqual([25 * SECOND, 25 * SECOND]);
+});
+
 it("tells what changed, and only then", async () => {
   const { clock, deploys, says, seen } = bench();
   void deploys.run();
@@ -106,6 +122,23 @@ it("a version that misses some scrapes is still there, one that is gone for a mi
   expect(deploys.service()?.versions).toEqual(["1", "2"]);
   await clock.advance(40 * SECOND);
   expect(deploys.service()?.versions).toEqual(["1"]);
+});
+
+it("a version whose instances show another one is gone at once, one whose instance is only missed is not", async () => {
+  const { clock, deploys, says } = bench();
+  const on = (...all: readonly (readonly [string, string])[]): Answer =>
+    vector(...all.map(([instance, version]) => [{ job: "svc", instance, version }, "1"] as const));
+  const after = async (answer: Answer): Promise<readonly string[] | undefined> => {
+    says["V"] = answer;
+    await clock.advance(10 * SECOND);
+    return deploys.service()?.versions;
+  };
+  void deploys.run();
+  expect(await after(on(["a", "1"], ["b", "1"]))).toEqual(["1"]);
+  expect(await after(on(["a", "2"]))).toEqual(["1", "2"]);
+  expect(await after(on(["a", "2"], ["b", "2"]))).toEqual(["2"]);
+  expect(await after(on(["a", "2"], ["b", "3"]))).toEqual(["2", "3"]);
+  expect(await after(on(["b", "3"]))).toEqual(["2", "3"]);
 });
 
 it("what cannot be asked stays as it was, however long", async () => {

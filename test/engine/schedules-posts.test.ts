@@ -97,7 +97,7 @@ function ground(change: Partial<PostSources> = {}): Ground {
 function metrics(range: (promql: string, from: number, to: number, step: number) => RangeAnswer): Metrics {
   return {
     query: () => Promise.reject(new Error("not asked here")),
-    queryRange: async (...question) => range(...question),
+    queryRange: async (query, from, to, step) => range(query, from, to, step),
   };
 }
 

@@ -180,7 +180,7 @@ export async function unwritableStory(lane: Lane, notes: Notes): Promise<void> {
   const decided = await lane.event("rollback_started", { after: enabled.seq });
   const status = await lane.status();
   notes.expect(status.includes("ROLLING BACK"), `status says: ${status}`);
-  await lane.messageSays("alert:", "ROLLING BACK", "writing the flags and reading them back");
+  await lane.messageSays("alert:", "ROLLING BACK");
   await lane.morePolls(2);
   const meanwhile = (await lane.events()).filter(({ seq }) => seq > decided.seq);
   notes.expect(

@@ -6,6 +6,10 @@ import { afterEach, expect } from "vitest";
 import type { Loaded, LoadOptions } from "../../src/adapters/files/folder.ts";
 import { formatProblem } from "../../src/adapters/files/problem.ts";
 import { loadFolder } from "../../src/house.ts";
+import { PROVIDER_KINDS } from "../../src/providers.ts";
+
+/** The kinds of providers as a message lists them. */
+export const KINDS = PROVIDER_KINDS.join(", ").replace(/, ([^,]*)$/, " or $1");
 
 /** A good flags file. */
 export const FLAGS = `service: ingestion

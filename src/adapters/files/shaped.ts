@@ -30,30 +30,16 @@ export function shaped<S extends z.ZodType>(
   problems.push(...literals.map((one) => placed(one, source, yaml)));
   const result = schema.safeParse(data);
   if (result.success) return literals.length > 0 ? undefined : { source, yaml, data: result.data };
-  const atKeys = new Set(
-    result.error.issues.flatMap(({ path, ...issue }) => {
-      switch (issue.code) {
-        case "unrecognized_keys":
-          return issue.keys.map((key) => JSON.stringify([...path, key]));
-        case "invalid_key":
-          return [JSON.stringify(path)];
-        default:
-          return [];
-      }
-    }),
-  );
-  for (const one of fromZod(result.error, data))
-    problems.push(placed(one, source, yaml, atKeys.has(JSON.stringify(one.path))));
+  for (const one of fromZod(result.error, data)) problems.push(placed(one, source, yaml));
   for (const one of queryMistakes(data)) problems.push(placed(one, source, yaml));
   return undefined;
 }
 
 /** A mistake as a problem of its file: at the value of its path, or at the key. */
 export function placed(
-  { path, message, level, offset }: Mistake,
+  { path, message, level, offset, atKey = false }: Mistake,
   { file }: SourceFile,
   yaml: YamlFile,
-  atKey = false,
 ): Problem {
   return { file, ...yaml.place(path, { atKey, offset }), message, level };
 }

@@ -1,6 +1,6 @@
 /** Loads the watches of schedules/ into plans of what is probed, restarted and posted. */
 import { compileWatch } from "../../core/files/compile-watch.ts";
-import { type Mistake, mistake } from "../../core/files/mistake.ts";
+import { atKey, type Mistake, mistake } from "../../core/files/mistake.ts";
 import type { Overlay } from "../../core/files/overlay-file.ts";
 import { type WatchFile, watchSchema } from "../../core/files/watch-file.ts";
 import type { WatchPlan } from "../../core/watch/plan.ts";
@@ -49,10 +49,9 @@ export function watchesFrom(
     for (const name of Object.keys(overlay.data.watches ?? {}).filter((one) => !known.has(one)))
       problems.push(
         placed(
-          mistake(["watches", name], `expected a watch of schedules/ (${[...known].join(", ") || "none"})`),
+          atKey(["watches", name], `expected a watch of schedules/ (${[...known].join(", ") || "none"})`),
           overlay.source,
           overlay.yaml,
-          true,
         ),
       );
   }

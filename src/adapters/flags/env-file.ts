@@ -87,13 +87,14 @@ export function createEnvFileStore(options: EnvFileStoreOptions): Flags {
     restartWithinMs,
     timeoutMs,
     backwardWaits: () => backwardWaiting > 0,
+    restarts: { underWay: 0 },
   };
 
   async function readAll(flags: readonly FlagDef[]): Promise<Readonly<Record<string, Omit<Reading, "at">>>> {
     const [status, memo] = await Promise.all([target.status(), memos.read()]);
     // The file is read last: a process seen before that cannot have read a newer one.
     const found = await readFound(path);
-    return readingsOf(found, flags, isEffective(found, status, memo), memo);
+    return readingsOf(found, flags, isEffective(found, status, memo, env.restarts.underWay), memo);
   }
 
   return {

@@ -1,4 +1,5 @@
 /** One write to an environment file: the file, the restart, and the last working file back when the target does not come up. */
+import { setTimeout as delay } from "node:timers/promises";
 import { toWire } from "../../core/setting.ts";
 import { type FlagWrite, OutsideFault, type Target, type WriteResult } from "../../engine/ports.ts";
 import { within } from "./deadline.ts";
@@ -9,6 +10,8 @@ import { isVariable, variablesOf, withVariables } from "./env-text.ts";
 const MOST_TRIES = 100;
 /** The kernel may date a file up to one tick (10 ms) too early; a process that started this much after that date has surely read the file. */
 const FILE_CLOCK_MS = 11;
+/** A process that Belay has not seen come up is believed once it has lived for this long: what exits at once runs for a moment, too. */
+const YOUNG_MS = 500;
 
 export const EMPTY: Buffer = Buffer.alloc(0);
 
@@ -23,6 +26,8 @@ export interface EnvFile {
   readonly timeoutMs: number;
   /** Whether an operation that goes back waits for this one to end. */
   readonly backwardWaits: () => boolean;
+  /** How many restarts of this store are under way. */
+  readonly restarts: { underWay: number };
 }
 
 type Results = Readonly<Record<string, WriteResult>>;
@@ -104,16 +109,25 @@ export function versionOf(found: Found): string | undefined {
     : `${digestOf(found.bytes).slice(0, 16)}.${found.mtimeNs.toString(36)}`;
 }
 
-/** Whether the process that runs has read this file. Of a process that Belay started the file it read is known; of another one the file's date tells. */
-export function isEffective(
-  found: Found,
-  status: Awaited<ReturnType<Target["status"]>>,
-  memo: Memo,
-): boolean {
+type Status = Awaited<ReturnType<Target["status"]>>;
+
+/**
+ * Whether the process that runs has read this file. Of a process that Belay saw come up the file it read is known; of another one the file's date tells,
+ * once it has lived for a moment (see `youngForMs`). While Belay restarts it, what runs is either the old one or one that is not up yet.
+ */
+export function isEffective(found: Found, status: Status, memo: Memo, restarts = 0): boolean {
   const { running, startedAt } = status;
   if (!running || startedAt === undefined || found.bytes === undefined) return false;
   if (memo.ran?.startedAt === startedAt) return memo.ran.digest === digestOf(found.bytes);
+  if (restarts > 0 || youngForMs(status, memo) > 0) return false;
   return startedAt >= Number(found.mtimeNs) / 1e6 + FILE_CLOCK_MS;
+}
+
+/** How much longer nobody can tell whether this process stays up, ms; 0 for one that Belay saw come up, and for one whose start the clock has in the future. */
+export function youngForMs({ running, startedAt }: Status, memo: Memo): number {
+  if (!running || startedAt === undefined || memo.ran?.startedAt === startedAt) return 0;
+  const ageMs = Date.now() - Math.floor(startedAt);
+  return ageMs < 0 ? 0 : Math.max(0, YOUNG_MS - ageMs);
 }
 
 async function prepare(
@@ -176,7 +190,12 @@ function changed(path: string, bytes: Buffer, literals: Literals): Buffer {
 /** Whether the target runs with this very file. Unknown counts as no where a rollback must go on. */
 async function worksWith(env: EnvFile, found: Found, goOn: boolean): Promise<boolean> {
   try {
-    return isEffective(found, await env.target.status(), await env.memos.read());
+    const [status, memo] = await Promise.all([env.target.status(), env.memos.read()]);
+    const youngMs = youngForMs(status, memo);
+    if (youngMs === 0) return isEffective(found, status, memo);
+    // Started by somebody else just now: restarted once more only when it does not stay up.
+    await delay(youngMs);
+    return isEffective(found, await env.target.status(), memo);
   } catch (error) {
     if (goOn && error instanceof OutsideFault) return false;
     throw error;
@@ -220,7 +239,12 @@ async function noteTakenBack(env: EnvFile, { writes, fallback }: Job): Promise<v
 async function restart(env: EnvFile): Promise<void> {
   const slow = () =>
     new OutsideFault(`the restart took longer than ${env.restartWithinMs} ms`, { recoverable: true });
-  await within(env.restartWithinMs, slow, () => env.target.restart());
+  env.restarts.underWay++;
+  try {
+    await within(env.restartWithinMs, slow, () => env.target.restart());
+  } finally {
+    env.restarts.underWay--;
+  }
 }
 
 /**
@@ -245,7 +269,10 @@ async function takenBack(env: EnvFile, job: Job, cause: unknown): Promise<unknow
   const begun = `${env.path} was written, but ${cause.message}`;
   const { found, next, fallback } = job;
   if (fallback.equals(next)) {
-    return new OutsideFault(`${begun}; no other file is known to work, so it stays as written`, {
+    const then = job.backward
+      ? "the flags are taken back in the file, which stays so: mend what keeps the service from coming up, Belay restarts it again and again"
+      : "no other file is known to work, so it stays as written";
+    return new OutsideFault(`${begun}; ${then}`, {
       recoverable: true,
       cause,
     });

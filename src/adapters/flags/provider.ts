@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { ProviderEntry, RestartEntry } from "../../core/files/flags-file.ts";
 import { fromZod, type Mistake } from "../../core/files/mistake.ts";
 import type { CheckedProvider, ProviderFacts } from "../../core/files/provider.ts";
+import { isSecretName } from "../../core/files/secret.ts";
 import type { FlagDef } from "../../core/plan.ts";
 import { type Flags, type Log, OutsideFault, type ServiceViewPort, type Target } from "../../engine/ports.ts";
 
@@ -61,7 +62,7 @@ export interface ProviderDefinition<E extends ProviderEntry> {
   readonly schema: z.ZodType<E>;
   /** The entry as a frozen plan has it; `schema` where that takes its own output. */
   readonly frozen?: z.ZodType<E>;
-  /** Settings that hold its tokens. */
+  /** Settings that hold its tokens: first the one that flags are read and written with, then those of the view `sdk`. */
   readonly secrets?: readonly string[];
   facts(entry: E): ProviderFacts;
   /** What is no mistake and yet hardly meant, with paths into the entry. */
@@ -98,7 +99,10 @@ export function defineProvider<E extends ProviderEntry>(definition: ProviderDefi
     secrets,
     check(entry) {
       const parsed = schema.safeParse(entry);
-      if (!parsed.success) return { kind: "mistaken", mistakes: fromZod(parsed.error, entry) };
+      if (!parsed.success) {
+        const mistakes = fromZod(parsed.error, entry).map((one) => withoutToken(one, secrets));
+        return { kind: "mistaken", mistakes };
+      }
       const warnings = definition.warnings?.(parsed.data) ?? [];
       return { kind: "sound", entry: parsed.data, facts: definition.facts(parsed.data), warnings };
     },
@@ -106,6 +110,15 @@ export function defineProvider<E extends ProviderEntry>(definition: ProviderDefi
     view: (entry, options, context) => definition.view?.(known(entry), options, context),
     seed: async (entry, flags, context) => definition.seed?.(known(entry), flags, context),
   };
+}
+
+/** A key that is unknown because it would hold a token: where the token belongs. */
+function withoutToken(one: Mistake, secrets: readonly string[]): Mistake {
+  const key = String(one.path.at(-1) ?? "");
+  const [first] = secrets;
+  if (one.atKey !== true || first === undefined || one.path.length !== 1 || !isSecretName(key)) return one;
+  const setting = secrets.find((name) => name.endsWith(`_${key.toUpperCase()}`)) ?? first;
+  return { ...one, message: `tokens never stand in files: set ${setting}` };
 }
 
 /** A word of a flag system: a project, an environment, a field of the context. */

@@ -217,8 +217,9 @@ function usualEnvironment(): Readonly<Record<string, string>> {
   return { PATH: DEFAULT_PATH, HOME: userInfo().homedir, LANG: "C.UTF-8" };
 }
 
-function nameOf(options: ProcessTargetOptions): string {
-  return options.command[0] ?? "the process";
+/** Several are often started with one program; the pidfile tells which one is meant. */
+function nameOf({ pidfile }: ProcessTargetOptions): string {
+  return `the process of ${pidfile}`;
 }
 
 function openLog(logFile: string | undefined): number | "ignore" {

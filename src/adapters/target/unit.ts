@@ -4,6 +4,9 @@ import type { Target } from "../../engine/ports.ts";
 import { createProcessTarget } from "./process.ts";
 import { createSystemdTarget } from "./systemd.ts";
 
+/** Where nobody can be asked whether it is up, staying alive is all that tells: programs that miss something need a moment to find that out and exit. */
+const UNASKED_SETTLE_MS = 1_000;
+
 export interface UnitOptions {
   /** From a restart until it is up, ms. */
   readonly upWithinMs: number;
@@ -16,7 +19,8 @@ export interface UnitOptions {
 /** Throws when the entry names no service unit. */
 export function createUnitTarget(entry: RestartEntry, options: UnitOptions): Target {
   const { upWithinMs, isUp, environment } = options;
-  if (typeof entry === "string") return createSystemdTarget({ unit: entry, upWithinMs, isUp });
+  const settleMs = isUp === undefined ? UNASKED_SETTLE_MS : undefined;
+  if (typeof entry === "string") return createSystemdTarget({ unit: entry, upWithinMs, isUp, settleMs });
   const { command, pidfile, cwd, log, stop_timeout } = entry.process;
   return createProcessTarget({
     command,
@@ -26,6 +30,7 @@ export function createUnitTarget(entry: RestartEntry, options: UnitOptions): Tar
     stopTimeoutMs: stop_timeout,
     upWithinMs,
     isUp,
+    settleMs,
     environment,
   });
 }

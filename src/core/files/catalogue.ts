@@ -127,8 +127,23 @@ function withProviders(
     return { file: checked, facts };
   }
   mistakes.push(...below("second_lever", lever.warnings ?? []));
+  const noLever = leverFault(entry.kind, lever.facts, facts);
+  if (noLever !== undefined) mistakes.push(mistake(["second_lever", "kind"], noLever));
   const second_lever = { ...lever.entry, ...(after === undefined ? {} : { after }) };
   return { file: { ...checked, second_lever }, facts };
+}
+
+/** What keeps a provider from being the second lever of a file; undefined when nothing does. */
+function leverFault(
+  kind: string,
+  { files }: Pick<ProviderFacts, "files">,
+  own: Pick<ProviderFacts, "files">,
+): string | undefined {
+  if (files === undefined)
+    return `a second lever must work when no flag system answers: expected a provider that writes a file, such as file or env-file, found ${found(kind)}`;
+  return files.some((path) => own.files?.includes(path))
+    ? "second_lever is the same place as provider: when one fails so does the other"
+    : undefined;
 }
 
 function below(key: string, mistakes: readonly Mistake[]): readonly Mistake[] {

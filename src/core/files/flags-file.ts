@@ -100,14 +100,18 @@ export function restartShape<T extends z.ZodType<number>>(time: T) {
 
 export const restart = restartShape(positive);
 
+/** Empty when it is missing: who knows the kinds says which there are. */
+const providerKind = z
+  .string()
+  .nullish()
+  .transform((kind) => kind ?? "");
+
 /** A flag system; what stands beside `kind` is checked by that kind. */
-export const provider = z.looseObject({
-  kind: z.string({ error: "expected a provider kind such as file or env-file" }),
-});
+export const provider = z.looseObject({ kind: providerKind });
 
 /** Where OFFs go as well when the flag system cannot be reached for `after`: a provider of its own. */
 export const lever = z.looseObject({
-  kind: z.string({ error: "expected a provider kind such as file or env-file" }),
+  kind: providerKind,
   after: positive.optional(),
 });
 

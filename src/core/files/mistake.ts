@@ -8,11 +8,18 @@ export interface Mistake {
   readonly message: string;
   /** Shifts the place inside a text value, in characters. */
   readonly offset?: number;
+  /** The key is at fault, not its value. */
+  readonly atKey?: boolean;
   readonly level: "error" | "warning";
 }
 
 export function mistake(path: readonly (string | number)[], message: string): Mistake {
   return { path, message, level: "error" };
+}
+
+/** What is wrong with a key, whatever its value. */
+export function atKey(path: readonly (string | number)[], message: string): Mistake {
+  return { ...mistake(path, message), atKey: true };
 }
 
 export function warning(path: readonly (string | number)[], message: string): Mistake {
@@ -40,12 +47,24 @@ function at(data: unknown, path: readonly PropertyKey[]): unknown {
 
 /** Every issue zod found, each as one mistake with its place. */
 export function fromZod(error: z.ZodError, data: unknown): readonly Mistake[] {
-  return error.issues.flatMap((issue): readonly Mistake[] => {
-    const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
-    if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => mistake([...path, key], `unknown key \`${key}\``));
-    }
-    const value = at(data, issue.path);
+  return fromIssues(error.issues, data, []);
+}
+
+/** The same of issues whose paths begin at `base`. */
+function fromIssues(
+  issues: readonly z.core.$ZodIssue[],
+  data: unknown,
+  base: Mistake["path"],
+): readonly Mistake[] {
+  return issues.flatMap((issue): readonly Mistake[] => {
+    const path = [...base, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
+    if (issue.code === "unrecognized_keys")
+      return issue.keys.map((key) => atKey([...path, key], `unknown key \`${key}\``));
+    const value = at(data, path);
+    const meant = issue.code === "invalid_union" ? fromUnion(issue.errors, value, path, data) : undefined;
+    if (meant !== undefined) return meant;
+    // Its message says all: it is about the key, or about several keys.
+    if (issue.code === "custom" && issue.params?.["atKey"] === true) return [atKey(path, issue.message)];
     if (value === undefined && issue.code === "invalid_type") {
       return [mistake(path, `\`${path.at(-1) ?? "value"}\` is missing: expected ${plain(issue.expected)}`)];
     }
@@ -53,12 +72,38 @@ export function fromZod(error: z.ZodError, data: unknown): readonly Mistake[] {
       return [mistake(path, `expected ${plain(issue.expected)}, found ${found(value)}`)];
     if (issue.code === "invalid_key")
       return [
-        mistake(path, `${issue.issues[0]?.message ?? "expected another name"}, found ${found(path.at(-1))}`),
+        atKey(path, `${issue.issues[0]?.message ?? "expected another name"}, found ${found(path.at(-1))}`),
       ];
     if (value === undefined)
       return [mistake(path, `\`${path.at(-1) ?? "value"}\` is missing: ${issue.message}`)];
     return [mistake(path, `${issue.message}, found ${found(value)}`)];
   });
+}
+
+/**
+ * What is wrong with a mapping that could have one of several shapes: by its keys it was meant to be one of them, or it has keys of two that share none.
+ * Undefined when its keys do not tell.
+ */
+function fromUnion(
+  shapes: readonly (readonly z.core.$ZodIssue[])[],
+  value: unknown,
+  path: Mistake["path"],
+  data: unknown,
+): readonly Mistake[] | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const touched = shapes.flatMap((issues) => {
+    const whole = issues.filter((issue) => issue.path.length === 0);
+    if (whole.some(({ code }) => code !== "unrecognized_keys")) return [];
+    const strange = whole.flatMap((issue) => (issue.code === "unrecognized_keys" ? issue.keys : []));
+    const keys = Object.keys(value).filter((key) => !strange.includes(key));
+    return keys.length === 0 ? [] : [{ issues, keys }];
+  });
+  const [one, other] = touched;
+  if (one === undefined) return undefined;
+  if (other === undefined) return fromIssues(one.issues, data, path);
+  const [first, second] = [one.keys[0] ?? "", other.keys[0] ?? ""];
+  if (one.keys.includes(second) || other.keys.includes(first)) return undefined;
+  return [atKey([...path, second], `\`${first}\` and \`${second}\` exclude each other`)];
 }
 
 function plain(expected: string): string {

@@ -18,6 +18,8 @@ export interface ProviderFacts {
   /** What its SDKs see can serve as the service's view. */
   readonly sdk: boolean;
   readonly limits: ProviderLimits;
+  /** The files on disk that its flags stand in, each as one text wherever it is named. Only a provider that has them can be a second lever: it needs nobody else. */
+  readonly files?: readonly string[];
 }
 
 /** An entry of its kind, as a plan keeps it, with its facts and what is no mistake and yet hardly meant; or what is wrong with it. Paths lead into the entry. */

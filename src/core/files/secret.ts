@@ -4,6 +4,11 @@
 const SECRET_NAME =
   /token|secret|passw|credential|signature|api[_-]?key|access[_-]?key|^(?:key|sig|auth|authorization|pw|pwd|pass|jwt)$/i;
 
+/** Whether a key of this name would hold a secret. */
+export function isSecretName(name: string): boolean {
+  return SECRET_NAME.test(name) || /(?:sdk|client|server|admin)[_-]?key$/i.test(name);
+}
+
 /** Addresses that are secrets as a whole: whoever knows them may write there. */
 const SECRET_PATH =
   /(hooks\.slack\.com|discord(?:app)?\.com\/api\/webhooks|\.webhook\.office\.com)\/[^\s"]+/i;

@@ -3,10 +3,11 @@ import { formatActor } from "../event.ts";
 import { flagsOfStage, type Plan, type Stage, settingInWords } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
-import { aheadOfPlan } from "../rollout/backward.ts";
+import { aheadOfPlan, leftOn } from "../rollout/ahead.ts";
 import { resumeOffer, rollbackStage } from "../rollout/blocked.ts";
 import { hoursOf, nextForward } from "../rollout/forward.ts";
 import { openWould } from "../rollout/observe.ts";
+import { placeOf } from "../rollout/place.ts";
 import { soakCredit } from "../rollout/soak.ts";
 import {
   type Hold,
@@ -23,11 +24,11 @@ import {
   settingUpTo,
   soakNeededMs,
   stageAt,
-  stagesOn,
 } from "../rollout/state.ts";
 import { type World, watchedGuards } from "../rollout/world.ts";
 import { allOpenAt, formatDuration, type Now } from "../time.ts";
-import { backInWords, isBackAtValue, plannedName, stepOf, whatOf } from "./stage-words.ts";
+import { leverClause, stuckInWords, undoneInWords } from "./going-back.ts";
+import { backInWords, byPeople, isBackAtValue, plannedName, stepOf, whatOf } from "./stage-words.ts";
 import { holdInWords } from "./words.ts";
 import { workInWords } from "./work.ts";
 import { wouldOffers } from "./would-offers.ts";
@@ -112,7 +113,7 @@ export function cardOf(shown: Shown): Card {
     service: plan.service,
     environment: plan.environment,
     status: `${state.mode === "observe" && isLive(state) ? "OBSERVES · " : ""}${statusOf(plan, state)}`,
-    says: saysOf(shown),
+    says: `${saysOf(shown)}${leverClause(shown)}`,
     startedBy: formatActor(state.startedBy),
     startedWall: state.startedWall,
     stage: { at: state.stages.filter(isBegun).length, of: plan.stages.length },
@@ -175,15 +176,15 @@ function saysOf({ plan, state, world, now }: Shown): string {
     return state.holds.map((hold) => holdAsItStands(state, hold)).join("; ");
   if (state.phase === "looking" || state.phase === "rolling_back") {
     const flags = state.rollback?.flags.join(", ") ?? "";
+    const stuck = stuckInWords({ plan, state, world });
     return state.phase === "looking"
       ? `${backInWords(plan, state)}; looking whether production recovers`
-      : `taking back ${flags}`;
+      : `taking back ${flags}${stuck === undefined ? "" : `: ${stuck}`}`;
   }
   if (!isLive(state))
     return state.phase === "stuck" ? "an internal error; only rollback works" : endInWords(plan, state);
   const next = nextForward(plan, state, world, now);
-  if (next.kind === "wait")
-    return next.code === "blind" ? "asking for fresh evidence" : next.detail;
+  if (next.kind === "wait") return next.code === "blind" ? "asking for fresh evidence" : next.detail;
   return "the next step is due";
 }
 
@@ -194,7 +195,7 @@ function holdAsItStands(state: State, { reason, by, detail }: Hold): string {
 }
 
 function endInWords(plan: Plan, state: State): string {
-  const on = stagesOn(plan, state);
+  const on = leftOn(plan, state);
   const names =
     on.length === 0 ? "nothing of it is on" : `${on.join(", ")} ${on.length === 1 ? "stays" : "stay"} ON`;
   if (state.phase === "completed") return `done: every soak passed; ${names}, no longer watched`;
@@ -222,13 +223,8 @@ function progressOf(plan: Plan, state: State, soakedMs: number): number {
   return all === 0 ? 0 : done / all;
 }
 
-function rowOf(
-  { plan, state, now }: Shown,
-  stage: Stage,
-  index: number,
-  soakedMs: number,
-  earliest: number,
-): CardRow {
+function rowOf(shown: Shown, stage: Stage, index: number, soakedMs: number, earliest: number): CardRow {
+  const { plan, state, now } = shown;
   const at = state.stages[index];
   const base = { name: stage.name, what: whatOf(plan, stage), planned: plannedName(stage.atMs) };
   if (at === undefined || index < state.first || index > state.end)
@@ -240,10 +236,20 @@ function rowOf(
       const hours = hoursOf(plan, index);
       const wall = allOpenAt(hours, now.wall + planned - now.steady);
       const only = stage.window === undefined ? "" : `only ${stage.window.text} ${stage.window.zone}`;
-      return { ...base, mark: "next", wall, detail: only };
+      return {
+        ...base,
+        mark: "next",
+        wall,
+        detail: `${only}${byPeople(plan, state, stage)}`.replace(/^, /, ""),
+      };
     }
     case "undone":
-      return { ...base, mark: "undone", wall: at.startedWall, detail: "rolled back" };
+      return {
+        ...base,
+        mark: "undone",
+        wall: at.startedWall,
+        detail: `${undoneInWords(shown, stage)}${byPeople(plan, state, stage)}`,
+      };
     case "passed":
       return {
         ...base,
@@ -256,7 +262,7 @@ function rowOf(
         ...base,
         mark: "now",
         wall: at.startedWall,
-        detail: `${stepOf(plan, stage, at.substage)}${pendingAsked(state).length > 0 ? "people are asked to set it" : "being read back"}`,
+        detail: `${stepOf(plan, stage, at.substage)}${pendingAsked(state).length > 0 ? `people are asked to set it in ${placeOf(plan)}` : "being read back"}`,
       };
     case "soaking": {
       if (stage.review !== undefined)
@@ -347,13 +353,14 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
   const run = `run=${state.run}`;
   const offers: Offer[] = [];
   const newest = newestUndoable(plan, state);
-  const names = stagesOn(plan, state);
+  const names = leftOn(plan, state);
   const would = openWould(state);
   if (would !== undefined) offers.push(...wouldOffers(plan, state, would));
   else if (newest >= 0 && state.phase !== "rolling_back") {
     offers.push(rollbackStage(state, stageAt(plan, newest).name));
   }
-  if (names.length > 1 || (names.length > 0 && state.phase === "rolling_back")) {
+  const isGoingBack = state.phase === "rolling_back" || (state.phase === "looking" && newest < 0);
+  if (names.length > 1 || (names.length > 0 && isGoingBack)) {
     offers.push({
       label: "Roll back all",
       command: `rollout rollback all ${run}`,
@@ -369,7 +376,7 @@ export function offersOf(plan: Plan, state: State): readonly Offer[] {
     (hold) =>
       hold.reason !== "blind" &&
       hold.reason !== "expectation" &&
-      !(hold.reason === "rolled_back" && Object.keys(state.latched).length > 0),
+      !(hasHold(state, "rolled_back") && Object.keys(state.latched).length > 0),
   );
   const adopts = hasHold(state, "drift") && aheadOfPlan(plan, state, -1).length > 0;
   if (resumable && would === undefined)

@@ -23,6 +23,7 @@ export const CHANGING: readonly RolloutEvent["kind"][] = [
   "stage_started",
   "stage_withdrawn",
   "rollback_started",
+  "rollback_off",
   "flip_corrected",
   "lever_pulled",
   "drift_found",
@@ -36,8 +37,6 @@ export interface RunChange {
   readonly plan: Plan;
   /** Who started the run. */
   readonly startedBy: Actor;
-  /** People flip in it, as Belay asks them. */
-  readonly observes: boolean;
   readonly recorded: RecordedOf<RolloutEvent>;
 }
 
@@ -50,6 +49,8 @@ export interface SystemChange {
   readonly by: string | undefined;
   readonly own: boolean;
   readonly what: string;
+  /** Nothing that gave the flag another setting: it was created, archived ... */
+  readonly isLife?: true;
 }
 
 /** What a service's metrics tell over the time asked for. Instants are Unix ms; a new version was first seen at `wall`, give or take `stepMs`. */
@@ -86,9 +87,9 @@ export function changesLines(
   zone: string,
 ): readonly string[] {
   const all = [
-    ...sources.runs.flatMap((one) => runLine(one, sources.systems)),
+    ...sources.runs.flatMap((one) => runLine(one, sources)),
     ...sources.restarts.flatMap(restartLine),
-    ...sources.systems.flatMap((one) => systemLine(one, sources.runs)),
+    ...sources.systems.flatMap((one) => systemLine(one, sources)),
     ...sources.processes.flatMap((one) => processLines(one, sources)),
   ]
     .filter(({ wall }) => wall >= sinceWall)
@@ -109,16 +110,17 @@ function clock(wall: number, nowWall: number, zone: string): string {
   return nowWall - wall < DAY - HOUR ? formatClock(wall, zone) : formatDay(wall, zone);
 }
 
-function runLine(one: RunChange, systems: readonly SystemChange[]): readonly Line[] {
+function runLine(one: RunChange, { runs, systems }: ChangeSources): readonly Line[] {
   const { plan, recorded, run } = one;
   const { event, wall } = recorded;
   const where = `${plan.rollout} (${run})`;
-  if (event.kind === "drift_found" && systems.some((change) => isDriftOf(change, one))) return [];
+  if (event.kind === "drift_found" && changeBehind(one, systems) !== undefined) return [];
+  if (event.kind === "rollback_off") return [{ wall, text: `${where}: ${offInWords(one, runs)}` }];
   if (event.kind === "stage_started") {
     const flips = settings(plan, event.flips);
     if (flips === "") return [];
     const stage = plan.stages[event.stage]?.name ?? `stage ${event.stage}`;
-    const who = one.observes ? "asked of people" : "by Belay";
+    const who = event.asked === true ? "asked of people" : "by Belay";
     return [
       {
         wall,
@@ -128,6 +130,42 @@ function runLine(one: RunChange, systems: readonly SystemChange[]): readonly Lin
   }
   const words = eventInWords(plan, event);
   return words === undefined ? [] : [{ wall, text: `${where}: ${words}` }];
+}
+
+/** `b OFF read back, 31 s after the decision`: when what a rollback decided had become true. */
+function offInWords({ run, plan, recorded }: RunChange, runs: readonly RunChange[]): string {
+  const isLever = recorded.event.kind === "rollback_off" && recorded.event.by === "lever";
+  const { began, flips } = decidedBefore(run, recorded.seq, runs);
+  if (began === undefined)
+    return isLever ? "the second lever holds the flags off" : "the flags that go back were read back";
+  const sinceMs = recorded.wall - began;
+  const after = `${formatDuration(sinceMs < SECOND ? 0 : Math.round(sinceMs / SECOND) * SECOND)} after the decision`;
+  return isLever
+    ? `the second lever holds ${flips.map(({ flag }) => flag).join(", ")} off, ${after}`
+    : `${flips.map(({ flag, to }) => `${flag} ${settingInWords(plan, flag, to)}`).join(", ")} read back, ${after}`;
+}
+
+/** What rollbacks of a run had decided since the last time that all of it was read back, and since when (Unix ms). */
+function decidedBefore(
+  run: string,
+  seq: number,
+  runs: readonly RunChange[],
+): { readonly began: number | undefined; readonly flips: readonly Flip[] } {
+  let began: number | undefined;
+  const flips = new Map<string, Flip>();
+  const before = runs
+    .filter((one) => one.run === run && one.recorded.seq < seq)
+    .sort((a, b) => a.recorded.seq - b.recorded.seq);
+  for (const { recorded } of before) {
+    if (recorded.event.kind === "rollback_off") {
+      began = undefined;
+      flips.clear();
+    }
+    if (recorded.event.kind !== "rollback_started") continue;
+    began ??= recorded.wall;
+    for (const one of recorded.event.flips) flips.set(one.flag, one);
+  }
+  return { began, flips: [...flips.values()] };
 }
 
 /** The flips that change anything. */
@@ -155,7 +193,7 @@ function restartLine({ id, recorded: { event, wall } }: ChangeSources["restarts"
 }
 
 /** A change in the flag system; one of Belay's own that its journal tells is left out, and a person's that it noticed says so. */
-function systemLine(change: SystemChange, runs: readonly RunChange[]): readonly Line[] {
+function systemLine(change: SystemChange, { runs, systems }: ChangeSources): readonly Line[] {
   const { plan, flag, wall, own } = change;
   const what = inOneLine(change.what, MOST_WHAT_CHARS);
   const by = change.by === undefined ? undefined : inOneLine(change.by, MOST_NAME_CHARS);
@@ -165,7 +203,7 @@ function systemLine(change: SystemChange, runs: readonly RunChange[]): readonly 
     const who = `with Belay's token${by === undefined ? "" : ` (${by})`}, though Belay's journal tells of no such flip`;
     return [{ wall, text: `${where}: ${flag} ${what}, ${who}` }];
   }
-  const noticed = runs.find((one) => isDriftOf(change, one));
+  const noticed = runs.find((one) => changeBehind(one, systems) === change);
   const then = noticed === undefined ? "" : `; ${noticed.plan.rollout} (${noticed.run}) noticed it`;
   return [{ wall, text: `${where}: ${flag} ${what}, by ${by ?? "somebody"}${then}` }];
 }
@@ -175,6 +213,9 @@ function isSameFlag(change: SystemChange, plan: Plan, flag: string): boolean {
 }
 
 function isWriteOf(change: SystemChange, { plan, recorded: { event, wall } }: RunChange): boolean {
+  // What people were asked for, or did themselves, Belay wrote not.
+  if (event.kind === "stage_started" && event.asked === true) return false;
+  if (event.kind === "rollback_started" && event.byHand === true) return false;
   const flips = "flips" in event ? event.flips : "flip" in event ? [event.flip] : [];
   const late = change.wall - wall;
   return (
@@ -184,10 +225,26 @@ function isWriteOf(change: SystemChange, { plan, recorded: { event, wall } }: Ru
   );
 }
 
-function isDriftOf(change: SystemChange, { plan, recorded: { event, wall } }: RunChange): boolean {
-  if (change.own || event.kind !== "drift_found" || !isSameFlag(change, plan, event.flag)) return false;
-  const late = wall - change.wall;
-  return late >= -CLOCKS_DIFFER_MS && late <= WRITTEN_WITHIN_MS;
+/** The change by a person that a drift was noticed for: the newest one up to then that gave that flag a setting; undefined for what is no drift, or when none is told. */
+function changeBehind(
+  { plan, recorded: { event, wall } }: RunChange,
+  systems: readonly SystemChange[],
+): SystemChange | undefined {
+  if (event.kind !== "drift_found") return undefined;
+  const made = systems
+    .filter(
+      (change) =>
+        !change.own &&
+        change.isLife !== true &&
+        isSameFlag(change, plan, event.flag) &&
+        wall - change.wall <= WRITTEN_WITHIN_MS,
+    )
+    .sort((a, b) => a.wall - b.wall);
+  // The clock of the flag system may be ahead of ours: only then may a later one be it.
+  return (
+    made.findLast((change) => change.wall <= wall) ??
+    made.find((change) => change.wall - wall <= CLOCKS_DIFFER_MS)
+  );
 }
 
 /** New versions and processes that nothing else on the line of time tells of. */

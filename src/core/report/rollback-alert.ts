@@ -1,14 +1,16 @@
 /** The message of a rollback: why, when, who, how it stands now and what comes next; edited from the decision to the recovery. */
 import { worstBound } from "../bound.ts";
-import { type Cause, formatActor, type Recorded } from "../event.ts";
+import { type Cause, type Flip, formatActor, type Recorded } from "../event.ts";
 import { flagsOfStage, type Plan, type Stage, settingInWords } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
 import type { Offer } from "../refusal.ts";
+import { leftOn } from "../rollout/ahead.ts";
 import { lookUntil } from "../rollout/backward.ts";
 import { alsoFiring, isFiring } from "../rollout/on-alert.ts";
-import { isOpenRun, isUndoable, stageAt, stagesOn } from "../rollout/state.ts";
-import { formatDuration } from "../time.ts";
+import { isOpenRun, isUndoable, stageAt } from "../rollout/state.ts";
+import { formatDuration, SECOND } from "../time.ts";
 import { cardOf, offersOf } from "./card.ts";
+import { leverClause, stuckInWords } from "./going-back.ts";
 import { isValue } from "./stage-words.ts";
 import {
   type Alert,
@@ -23,15 +25,23 @@ import {
 import { causeInWords } from "./words.ts";
 import { remainsOf } from "./work.ts";
 
+type Started = Recorded & { readonly event: Of<"rollback_started"> };
+
 /** The instants of one rollback, from its own events, so that an old message stays true when a newer rollback follows. */
 interface Course {
-  readonly started: Recorded & { readonly event: Of<"rollback_started"> };
+  readonly started: Started;
+  /** Rollbacks that took it further before its flags were confirmed. */
+  readonly widened: readonly Started[];
+  /** The flips of all of them, the newest of each flag. */
+  readonly flips: readonly Flip[];
   readonly offWall: number | undefined;
   readonly confirmedWall: number | undefined;
   readonly seenBy: "service" | "store" | "lever" | undefined;
   readonly recovered: (Recorded & { readonly event: Of<"recovered"> }) | undefined;
   readonly failed: (Recorded & { readonly event: Of<"look_failed"> }) | undefined;
   readonly breachWall: number | undefined;
+  /** Events after this number belong to it no more. */
+  readonly endSeq: number;
 }
 
 function courseOf(told: Told, seq: number): Course | undefined {
@@ -42,18 +52,36 @@ function courseOf(told: Told, seq: number): Course | undefined {
   const within = (one: Recorded | undefined): number | undefined =>
     one !== undefined && one.seq <= end ? one.wall : undefined;
   const { cause } = started.event;
+  const widened = widenedIn(told, started);
+  const flips = new Map(
+    [started, ...widened].flatMap(({ event }) => event.flips.map((one) => [one.flag, one])),
+  );
   const confirmed = told.events.findLast(
     (one) => one.seq > started.seq && one.seq <= end && one.event.kind === "rollback_confirmed",
   );
   return {
     started,
-    offWall: within(firstAfter(told, started, "rollback_off")),
+    widened,
+    flips: [...flips.values()],
+    offWall: within(firstAfter(told, widened.at(-1) ?? started, "rollback_off")),
     confirmedWall: confirmed?.wall,
     seenBy: confirmed?.event.kind === "rollback_confirmed" ? confirmed.event.seenBy : undefined,
     recovered: failed === undefined ? firstAfter(told, started, "recovered") : undefined,
     failed,
     breachWall: cause.kind === "breach" ? started.wall - (started.at - cause.breachAt) : undefined,
+    endSeq: end,
   };
+}
+
+/** A rollback that begins while another one still waits for its flags goes on under the message of the first. */
+function widenedIn(told: Told, started: Started): readonly Started[] {
+  const closed = firstAfter(told, started, "rollback_confirmed")?.seq ?? Number.POSITIVE_INFINITY;
+  const widened: Started[] = [];
+  for (let last = firstAfter(told, started, "rollback_started"); last !== undefined && last.seq < closed; ) {
+    widened.push(last);
+    last = firstAfter(told, last, "rollback_started");
+  }
+  return widened;
 }
 
 /** Undefined when event `seq` did not start a rollback. */
@@ -62,8 +90,8 @@ export function rollbackAlert(told: Told, seq: number): Alert | undefined {
   if (course === undefined) return undefined;
   const { plan } = told;
   const { started, offWall, failed, recovered } = course;
-  const flags = started.event.flips.map((flip) => flip.flag);
-  const settings = started.event.flips
+  const flags = course.flips.map((flip) => flip.flag);
+  const settings = course.flips
     .map((flip) => `${flip.flag} ${settingInWords(plan, flip.flag, flip.to)}`)
     .join(", ");
   const tookMs = offWall === undefined ? undefined : offWall - (course.breachWall ?? started.wall);
@@ -84,13 +112,14 @@ export function rollbackAlert(told: Told, seq: number): Alert | undefined {
     title,
     lines: [
       line("Why", ...whyParts(started.event.cause, why)),
+      ...besideLines(told, course),
       line("When", ...whenParts(plan, course)),
-      line("Who", whoOf(started.event)),
+      line("Who", whoTook(course)),
       line("Now", ...nowParts(told, course, seq)),
       ...remainsLines(told, course),
       ...nextLines(told, course, tookMs),
     ],
-    offers: rollbackOffers(told, seq, flags),
+    offers: rollbackOffers(told, seq, course),
     summary: `${done} ${flags.join(", ")} in ${plan.rollout} (${plan.environment}): ${why.replace(/[.\s]+$/, "")}. ${outcome.charAt(0).toUpperCase()}${outcome.slice(1)}.${remainsInSummary(told, course)}`,
   };
 }
@@ -111,6 +140,26 @@ function remainsInSummary(told: Told, { started, recovered, failed }: Course): s
   return remains === undefined ? "" : ` ${remains.text.charAt(0).toUpperCase()}${remains.text.slice(1)}.`;
 }
 
+/** Deploys and restarts from before the decision that the metrics told only after it: both happened. */
+function besideLines(told: Told, course: Course): readonly AlertLine[] {
+  const { started, breachWall, endSeq } = course;
+  const [from, what] =
+    breachWall === undefined ? [started.wall, "the decision"] : [breachWall, "the first bad measurement"];
+  return told.events.flatMap(({ event, seq }) => {
+    if (event.kind !== "deploy_found" || event.withRollback !== true) return [];
+    if (seq < started.seq || seq > endSeq) return [];
+    const { detail, startedWall } = event;
+    const gapMs = startedWall === undefined ? undefined : Math.round((from - startedWall) / SECOND) * SECOND;
+    const when =
+      gapMs === undefined
+        ? " at about the same time"
+        : gapMs === 0
+          ? ` with ${what}`
+          : ` ${formatDuration(Math.abs(gapMs))} ${gapMs > 0 ? "before" : "after"} ${what}`;
+    return [line("Also", `${detail}${when}: either may be the cause, the flag or that.`)];
+  });
+}
+
 /** An alert is told with the instant at which it began, in the reader's own time. */
 function whyParts(cause: Cause, why: string): readonly Part[] {
   if (cause.kind !== "alert") return [why];
@@ -118,9 +167,16 @@ function whyParts(cause: Cause, why: string): readonly Part[] {
   return [`alert ${cause.name} fired `, { wall: cause.startsAt }, `, ${cause.detail}${also}`];
 }
 
+function whoTook({ started, widened }: Course): string {
+  const further = widened.map(
+    ({ event }) => `then ${whoOf(event)}: ${event.flips.map(({ flag }) => flag).join(", ")} too`,
+  );
+  return [whoOf(started.event), ...further].join(", ");
+}
+
 function whoOf(event: Of<"rollback_started">): string {
-  const { by, byHand, cause } = event;
-  if (byHand === true) return "people, by hand, after Belay had said that it would";
+  const { by, byHand, cause, people = "people" } = event;
+  if (byHand === true) return `${people}, by hand, after Belay had said that it would`;
   if (by.kind === "person") return formatActor(by);
   if (cause.kind === "alert") return `Belay (alert ${cause.name})`;
   return cause.kind === "breach" || cause.kind === "still_breaching"
@@ -136,9 +192,9 @@ const CONFIRMED = {
 
 function whenParts(
   plan: Plan,
-  { breachWall, started, offWall, confirmedWall, seenBy }: Course,
+  { breachWall, started, flips, offWall, confirmedWall, seenBy }: Course,
 ): readonly Part[] {
-  const isOff = started.event.flips.every(({ flag, to }) => !isValue(plan, flag, to));
+  const isOff = flips.every(({ flag, to }) => !isValue(plan, flag, to));
   const parts: Part[] = [];
   if (breachWall !== undefined) parts.push("breach ", { wall: breachWall }, " → ");
   parts.push("decided ", { wall: started.wall });
@@ -164,11 +220,18 @@ function nowParts(told: Told, course: Course, seq: number): readonly Part[] {
       `${doubt}${figureThen(plan, course.recovered.event)}`,
     ];
   }
-  if (course.offWall === undefined) return ["writing the flags and reading them back"];
+  if (course.offWall === undefined) return [stuckInWords(told) ?? "writing the flags and reading them back"];
+  const lever = leverClause(told);
   if (state.rollback?.seq !== seq || state.phase !== "looking")
-    return ["off; waiting for the service to confirm"];
+    return ["off; waiting for the service to confirm", lever];
   const firing = firingNow(told, guard);
-  return ["looking until about ", { wall: now.wall + lookUntil(plan, state) - now.steady }, figure, firing];
+  return [
+    "looking until about ",
+    { wall: now.wall + lookUntil(plan, state) - now.steady },
+    figure,
+    firing,
+    lever,
+  ];
 }
 
 /** Whether the alert that caused it still fires, and which others do. */
@@ -203,10 +266,8 @@ function afterFailure({ plan, state }: Told): string {
 function nextLines(told: Told, course: Course, tookMs: number | undefined): readonly AlertLine[] {
   const { plan, state } = told;
   const lines: AlertLine[] = [];
-  const locked = course.started.event.flips
-    .map((flip) => flip.flag)
-    .filter((flag) => Object.hasOwn(state.latched, flag));
-  const on = stagesOn(plan, state);
+  const locked = course.flips.map((flip) => flip.flag).filter((flag) => Object.hasOwn(state.latched, flag));
+  const on = leftOn(plan, state);
   const stay =
     on.length === 0
       ? "Nothing of this rollout is left on."
@@ -216,20 +277,28 @@ function nextLines(told: Told, course: Course, tookMs: number | undefined): read
       ? "Unlocked; it can be enabled again."
       : `${locked.join(", ")} locked: fix the cause, unlock, enable again.`;
   lines.push(line("Next", `${stay} ${again}`));
-  const worst = worstBound(plan);
-  if (course.started.event.cause.kind === "breach" && tookMs !== undefined && worst !== undefined) {
-    lines.push(
-      line(
-        "Bound",
-        `${formatDuration(tookMs)} from the first bad measurement to off; promised at most ${formatDuration(worst.totalMs)}`,
-      ),
-    );
-  }
+  const bound = tookMs === undefined ? undefined : boundInWords(plan, course, tookMs);
+  if (bound !== undefined) lines.push(line("Bound", bound));
   return lines;
 }
 
-function rollbackOffers(told: Told, seq: number, flags: readonly string[]): readonly Offer[] {
+/** What was promised and what it took; nothing where people made the flips or took it further, which no bound promises. */
+function boundInWords(plan: Plan, { started, widened, offWall }: Course, tookMs: number): string | undefined {
+  const worst = worstBound(plan);
+  const { byHand, cause } = started.event;
+  const byPeople = byHand === true || widened.some(({ event }) => event.by.kind === "person");
+  if (worst === undefined || cause.kind !== "breach" || byPeople) return undefined;
+  const took = `${formatDuration(tookMs)} from the first bad measurement to off`;
+  const flipMs = (offWall ?? started.wall) - started.wall;
+  const isLate = tookMs > worst.totalMs && flipMs > worst.parts.flipMs;
+  return isLate
+    ? `${took}; ${formatDuration(worst.totalMs)} is promised while the flag system answers, and it took ${formatDuration(flipMs)} to take the OFF`
+    : `${took}; promised at most ${formatDuration(worst.totalMs)}`;
+}
+
+function rollbackOffers(told: Told, seq: number, { started, widened, flips }: Course): readonly Offer[] {
   const { plan, state } = told;
+  const flags = flips.map(({ flag }) => flag);
   const run = `run=${state.run}`;
   const offers: Offer[] = [];
   if (state.rollback?.seq !== seq) return offers;
@@ -240,7 +309,7 @@ function rollbackOffers(told: Told, seq: number, flags: readonly string[]): read
     isUndoable(stage) &&
     flagsOfStage(stage).some((flag) => flags.includes(flag) && Object.hasOwn(state.latched, flag));
   // Of a value several stages have the flag: the one meant is the lowest that went back.
-  const back = [...(eventAt(told, seq, "rollback_started")?.event.stages ?? [])].sort((a, b) => a - b);
+  const back = [started, ...widened].flatMap(({ event }) => event.stages).sort((a, b) => a - b);
   const lowest = back.find((at) => isLocked(stageAt(plan, at)));
   const index = lowest ?? plan.stages.findIndex(isLocked);
   const name = plan.stages[index]?.name;

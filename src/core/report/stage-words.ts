@@ -1,5 +1,6 @@
 /** A stage in words: what it sets, when it is planned, which of its steps it is at, and what its flags went back to. */
 import { flagsOfStage, type Plan, type Stage, settingInWords } from "../plan.ts";
+import { peopleOn } from "../rollout/ahead.ts";
 import type { State } from "../rollout/state.ts";
 import { isNumeric, type Setting } from "../setting.ts";
 import { formatDuration } from "../time.ts";
@@ -37,9 +38,26 @@ export function stepOf(plan: Plan, stage: Stage, substage: number): string {
   return item === undefined ? "" : `at ${settingInWords(plan, item.flag, item.setting)}, `;
 }
 
+/** `, search ON by people`: what people turned on of a stage that is not on; nothing for others. */
+export function byPeople(plan: Plan, state: State, stage: Stage): string {
+  const on = new Set(peopleOn(plan, state));
+  const told = flagsOfStage(stage).flatMap((flag) => {
+    const found = state.overridden[flag];
+    return found === undefined || !on.has(flag) ? [] : [`${flag} ${settingInWords(plan, flag, found)}`];
+  });
+  return told.length === 0 ? "" : `, ${told.join(", ")} by people`;
+}
+
 /** The flags of the rollback that is under way, as they are taken back: `b off`, `batch-limit back at 1,000`. */
-export function backInWords(plan: Plan, { rollback, flips }: State): string {
-  const flags = rollback?.flags ?? [];
+export function backInWords(plan: Plan, state: State): string {
+  const { rollback, flips } = state;
+  const { overridden } = state;
+  const flags = (rollback?.flags ?? []).filter((flag) => overridden[flag] === undefined);
+  const on = peopleOn(plan, state);
+  if (on.length > 0) {
+    const back = flags.length === 0 ? "" : `${flags.join(", ")} back; `;
+    return `${back}ON, turned on by people: ${on.join(", ")}`;
+  }
   if (!flags.some((flag) => isBackAtValue(plan, flips, flag))) return `${flags.join(", ")} off`;
   const told = flags.map((flag) => {
     const to = flips[flag]?.flip.to;

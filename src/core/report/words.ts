@@ -2,6 +2,7 @@
 import { type Cause, type Flip, formatActor, type RolloutEvent } from "../event.ts";
 import { type Plan, settingInWords } from "../plan.ts";
 import { formatQuantity } from "../quantity.ts";
+import { sameSetting } from "../setting.ts";
 import { formatDuration, SECOND } from "../time.ts";
 import { workInWords } from "./work.ts";
 
@@ -67,7 +68,7 @@ export function eventInWords(plan: Plan, event: RolloutEvent): string | undefine
     case "end_set":
       return `${formatActor(event.by)} set the end to ${stageName(plan, event.end)}`;
     case "stage_started":
-      return `${stageName(plan, event.stage)} begins: ${flipsInWords(plan, event.flips) || "nothing to change"}`;
+      return `${stageName(plan, event.stage)} begins: ${beginsWith(plan, event)}`;
     case "stage_enabled":
       return `${stageName(plan, event.stage)} read back; the soak starts`;
     case "stage_withdrawn":
@@ -75,6 +76,9 @@ export function eventInWords(plan: Plan, event: RolloutEvent): string | undefine
     case "soak_passed":
       return `${stageName(plan, event.stage)} soaked ${formatDuration(event.soakedMs)} with every guard passing`;
     case "flip_verified":
+      return event.afterLever === true
+        ? `the flag system has taken the OFF of ${event.flag} at last, which was owed since the second lever was pulled`
+        : undefined;
     case "soak_progress":
       return undefined;
     case "extended":
@@ -94,6 +98,16 @@ export function eventInWords(plan: Plan, event: RolloutEvent): string | undefine
     default:
       return gateOrBackInWords(plan, event);
   }
+}
+
+/** What a step sets, and who is to set it. */
+function beginsWith(plan: Plan, { flips, asked }: Extract<RolloutEvent, { kind: "stage_started" }>): string {
+  if (flips.length === 0) return "nothing to change";
+  if (asked !== true) return flipsInWords(plan, flips);
+  const missing = flips.filter((flip) => !sameSetting(flip.from, flip.to));
+  return missing.length === 0
+    ? `${flipsInWords(plan, flips)}, set already`
+    : `people are asked to set ${flipsInWords(plan, missing)}`;
 }
 
 function rehearsedInWords({ rehearsed }: Extract<RolloutEvent, { kind: "rollout_started" }>): string {
@@ -157,7 +171,7 @@ function gateOrBackInWords(plan: Plan, event: Rest): string | undefined {
     case "signed_off":
       return `${formatActor(event.by)} signed off ${stageName(plan, event.stage)}: ${event.decision}${event.because === undefined ? "" : ` (${event.because})`}`;
     case "rollback_started":
-      return `${event.byHand === true ? "people have taken back by hand" : `${formatActor(event.by)} rolls back`} ${flipsInWords(plan, event.flips)}${workBy(plan, event.progress)}: ${causeInWords(event.cause)}`;
+      return `${event.byHand === true ? `${event.people ?? "people"} took back by hand` : `${formatActor(event.by)} rolls back`} ${flipsInWords(plan, event.flips)}${workBy(plan, event.progress)}: ${causeInWords(event.cause)}`;
     case "rollback_off":
       return event.by === "lever" ? "the second lever holds the flags off" : "flags read back from the store";
     case "rollback_confirmed":
@@ -169,7 +183,9 @@ function gateOrBackInWords(plan: Plan, event: Rest): string | undefined {
     case "drift_found":
       return `${event.flag} is ${settingInWords(plan, event.flag, event.found)}, expected ${settingInWords(plan, event.flag, event.expected)}: ${event.by ?? "somebody"} changed it`;
     case "deploy_found":
-      return `inside the soak, not by this rollout: ${event.detail}; the soak begins anew`;
+      return event.withRollback === true
+        ? `beside the rollback, not by this rollout: ${event.detail}`
+        : `inside the soak, not by this rollout: ${event.detail}; what had soaked so far counts no more`;
     case "versions_seen":
       return undefined;
     case "would_roll_back":

@@ -1,12 +1,23 @@
 /** The two answers to what Belay would have taken back, as buttons of every message that tells of it. */
-import type { Plan } from "../plan.ts";
+import { flagsOfStage, type Plan } from "../plan.ts";
 import type { Offer } from "../refusal.ts";
-import { type State, stageAt, type Would } from "../rollout/state.ts";
+import { isUndoable, type State, stageAt, type Would } from "../rollout/state.ts";
 
-/** [Do it] and [False alarm]. */
-export function wouldOffers(plan: Plan, { run }: State, { stages }: Pick<Would, "stages">): readonly Offer[] {
-  const names = stages.map((index) => stageAt(plan, index).name);
-  const lowest = stageAt(plan, Math.min(...stages)).name;
+/** [Do it] and [False alarm]. What people turned on before its stage goes back with the lowest stage that is to set it. */
+export function wouldOffers(
+  plan: Plan,
+  { run }: State,
+  { to, stages, flips }: Pick<Would, "to" | "stages" | "flips">,
+): readonly Offer[] {
+  const own = new Set(stages.flatMap((index) => flagsOfStage(stageAt(plan, index))));
+  const ahead = flips.map(({ flag }) => flag).filter((flag) => !own.has(flag));
+  const setting = ahead.map((flag) =>
+    plan.stages.findIndex(
+      (stage, index) => index > to && isUndoable(stage) && flagsOfStage(stage).includes(flag),
+    ),
+  );
+  const names = [...stages.map((index) => stageAt(plan, index).name), ...ahead];
+  const lowest = stageAt(plan, Math.min(...stages, ...setting)).name;
   return [
     {
       label: "Do it",

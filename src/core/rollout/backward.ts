@@ -4,9 +4,10 @@ import { type Consequence, flagsOfStage, type Guard, type Plan } from "../plan.t
 import { formatSetting, sameSetting, typedSetting } from "../setting.ts";
 import { formatDuration, type Now, SECOND } from "../time.ts";
 import type { Judgement } from "../verdict.ts";
+import { aheadOfPlan } from "./ahead.ts";
 import { attribute } from "./deploys.ts";
 import type { Reading } from "./desired.ts";
-import { isHeldByLever, onLever } from "./lever.ts";
+import { isHeldByLever, isPulled, onLever } from "./lever.ts";
 import { isAskedBack, wouldInstead } from "./observe.ts";
 import { placeOf } from "./place.ts";
 import {
@@ -53,31 +54,6 @@ export function page(
   summary: string,
 ): readonly RolloutEvent[] {
   return state.paged.includes(key) ? NONE : [{ kind: "paged", key, severity, summary }];
-}
-
-/** A flag that somebody set ahead of plan, and the stage that is to set it. */
-export interface Ahead {
-  readonly flag: string;
-  readonly stage: number;
-}
-
-/** Flags that people set before their stage, above stage `to`, and that a rollback could take back. */
-export function aheadOfPlan(plan: Plan, state: State, to: number): readonly Ahead[] {
-  return plan.stages.flatMap((stage, index) =>
-    index <= to || !isUndoable(stage) || isBegun(state.stages[index])
-      ? []
-      : flagsOfStage(stage)
-          .filter((flag) => {
-            const found = state.overridden[flag];
-            // A person's OFF is never fought, not even when it came ahead of plan.
-            return (
-              found !== undefined &&
-              found.kind !== "off" &&
-              !sameSetting(found, settingUpTo(plan, state, flag, to))
-            );
-          })
-          .map((flag) => ({ flag, stage: index })),
-  );
 }
 
 /** The rollback of every begun stage above `to`, newest first, and of the flags in `also`; undefined when there is nothing to take back. */
@@ -154,10 +130,13 @@ export function takeBackOurselves(
   why: string,
 ): readonly RolloutEvent[] {
   const reach = reachOf(plan, state, to);
-  const { cause, news } = attribute(plan, state, world, because);
-  const started = planRollback(plan, state, world, reach.to, cause, BELAY);
-  const decided =
-    started === undefined || state.mode !== "observe" ? started : wouldInstead(plan, state, started);
+  const isTakenBack = state.mode !== "observe";
+  const { cause, news } = attribute(plan, state, world, because, isTakenBack);
+  // Where people flip, what they turned on ahead of plan is of this rollout too.
+  const ahead = state.mode === "observe" ? aheadOfPlan(plan, state, reach.to) : [];
+  const also = ahead.map(({ flag }) => flag).filter((flag) => !isByHand(plan, flag));
+  const started = planRollback(plan, state, world, reach.to, cause, BELAY, also);
+  const decided = started === undefined || isTakenBack ? started : wouldInstead(plan, state, started);
   const events: RolloutEvent[] = decided === undefined ? [] : [...news, ...[decided].flat()];
   if (reach.spared.length === 0 || hasHold(state, "undo_by_hand")) return events;
   const runbook = plan.runbook === undefined ? "" : `; runbook ${plan.runbook}`;
@@ -219,9 +198,11 @@ export function breachCause({ guard, judgement }: Breached): Cause {
 /** Marks backward flips that a read begun after their decision shows as done; in every live phase. */
 export function verifyBackward(state: State, world: World): readonly RolloutEvent[] {
   const events: RolloutEvent[] = [];
-  for (const { flip, at } of pendingBackward(state)) {
-    if (storeShows(world, flip.flag, flip.to, at))
-      events.push({ kind: "flip_verified", flag: flip.flag, intent: flip.intent });
+  for (const owed of pendingBackward(state)) {
+    const { flip, at } = owed;
+    if (!storeShows(world, flip.flag, flip.to, at)) continue;
+    const late = isPulled(state, owed) ? { afterLever: true as const } : {};
+    events.push({ kind: "flip_verified", flag: flip.flag, intent: flip.intent, ...late });
   }
   return events.length === 0 ? NONE : events;
 }
@@ -255,34 +236,61 @@ export function onRollingBack(plan: Plan, state: State, world: World, now: Now):
   return now.steady - rollback.offAt < patience ? NONE : [{ kind: "rollback_confirmed", seenBy: "store" }];
 }
 
-/** Pages, once, when flags that are to go back have not been read back for too long or are refused for good, with the step to do by hand. */
+/**
+ * Pages, once, when flags that are to go back have not been read back for too long or are refused for good, with the step to do by hand for
+ * every OFF that is owed. An OFF decided after that page is paged for anew.
+ */
 export function onUnverified(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
   const refused = world.backwardRefused;
-  const late = pendingBackward(state).filter(
-    ({ at }) => refused !== undefined || now.steady - at >= UNVERIFIED_PAGE_MS,
+  const pending = pendingBackward(state);
+  const isDue = pending.some(
+    (owed) =>
+      !isPagedFor(state, owed) && (refused !== undefined || now.steady - owed.at >= UNVERIFIED_PAGE_MS),
   );
-  const [oldest] = late;
-  if (oldest === undefined) return NONE;
-  const todo = late
-    .map(
-      ({ flip }) =>
-        `set ${plan.flags[flip.flag]?.key ?? flip.flag} to ${typedSetting(flip.to, plan.flags[flip.flag])}`,
-    )
-    .join(", ");
+  const newest = pending.reduce<FlipState | undefined>(
+    (last, owed) => (last === undefined || owed.at > last.at ? owed : last),
+    undefined,
+  );
+  if (!isDue || newest === undefined) return NONE;
   const fault = world.storeFault === undefined ? "" : ` (${world.storeFault})`;
   const what =
     refused === undefined
       ? `not read back after ${formatDuration(UNVERIFIED_PAGE_MS)}${fault}`
       : `an OFF is refused (${refused})`;
-  const summary = `${plan.rollout}: ${what}. By hand, in ${placeOf(plan)}: ${todo}. Belay keeps trying.`;
-  return page(state, `${state.run}.unverified.${oldest.flip.intent}`, "P1", summary);
+  const summary = `${plan.rollout}: ${what}. By hand, in ${placeOf(plan)}: ${todoByHand(plan, pending)}. Belay keeps trying.`;
+  return page(state, `${unverifiedPages(state)}${newest.flip.intent}`, "P1", summary);
+}
+
+/** `set FEATURE_A to OFF, set FEATURE_B to 5`: what a person types where Belay cannot write. */
+export function todoByHand(plan: Plan, owed: readonly FlipState[]): string {
+  return owed
+    .map(
+      ({ flip }) =>
+        `set ${plan.flags[flip.flag]?.key ?? flip.flag} to ${typedSetting(flip.to, plan.flags[flip.flag])}`,
+    )
+    .join(", ");
+}
+
+function unverifiedPages({ run }: State): string {
+  return `${run}.unverified.`;
+}
+
+/** Whether a page names this OFF: one names all that were owed up to the newest, and intents count up. */
+function isPagedFor(state: State, { flip }: FlipState): boolean {
+  const prefix = unverifiedPages(state);
+  const turn = (intent: string): number => Number(intent.slice(state.run.length + 1).split(".", 1)[0]);
+  return state.paged.some(
+    (key) => key.startsWith(prefix) && turn(key.slice(prefix.length)) >= turn(flip.intent),
+  );
 }
 
 /** Flags taken back that the service itself does not show so yet. */
 export function unseenFlags(plan: Plan, state: State, world: World): readonly string[] {
   return (state.rollback?.flags ?? []).filter((flag) => {
     const flip = state.flips[flag];
-    return flip !== undefined && !serviceShows(plan, world, flag, flip.flip.to, flip.at);
+    // What people have set otherwise since is theirs, and no service is to show it off.
+    if (flip === undefined || state.overridden[flag] !== undefined) return false;
+    return !serviceShows(plan, world, flag, flip.flip.to, flip.at);
   });
 }
 

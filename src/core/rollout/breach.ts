@@ -1,6 +1,7 @@
 /** What a guard in breach leads to while a rollout walks: a rollback, a hold or a page, each within what Belay may do by itself. */
 import { BELAY, type RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
+import { peopleOn } from "./ahead.ts";
 import { type Breached, breachCause, breaches, page, takeBackOurselves } from "./backward.ts";
 import { onBreachWhileAsking } from "./observe.ts";
 import { epochOf, hasHold, newestUndoable, type State } from "./state.ts";
@@ -42,21 +43,25 @@ function takeBack(plan: Plan, state: State, world: World, breached: Breached): r
   const asking = onBreachWhileAsking(plan, state, world, detail);
   if (asking.length > 0) return asking;
   if (isLeftToPeople(state, breached) && (newest < 0 || !emergency)) return NONE;
-  if (newest >= 0)
-    return takeBackOurselves(
-      plan,
-      state,
-      world,
-      emergency ? -1 : newest - 1,
-      breachCause(breached),
-      `${plan.rollout}: ${detail}`,
-    );
+  const people = peopleOn(plan, state);
+  const isTheirs = state.mode === "observe" && people.length > 0;
+  // Nothing has gone forward since a drift that nobody has answered: what people turned on is the newest.
+  const above = isTheirs && (newest < 0 || hasHold(state, "drift")) ? newest : newest - 1;
+  if (newest >= 0 || isTheirs) {
+    const why = `${plan.rollout}: ${detail}`;
+    return takeBackOurselves(plan, state, world, emergency ? -1 : above, breachCause(breached), why);
+  }
   if (hasHold(state, "breach_not_ours")) return NONE;
-  const summary = `${plan.rollout}: ${detail}, but this rollout has nothing on to take back`;
+  const summary = `${plan.rollout}: ${detail}, but ${leftToPeople(people)}`;
   return [
     { kind: "held", reason: "breach_not_ours", detail, by: BELAY },
     ...page(state, `${state.run}.not_ours.${state.revision}`, "P1", summary),
   ];
+}
+
+function leftToPeople(people: readonly string[]): string {
+  if (people.length === 0) return "this rollout has nothing on to take back";
+  return `of this rollout only ${people.join(", ")} is on, turned on by people: \`rollout rollback all\` takes it back`;
 }
 
 /** A person called this breach a false alarm; what must go back at once goes back all the same where Belay flips. */

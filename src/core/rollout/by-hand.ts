@@ -13,7 +13,15 @@ const NONE: readonly RolloutEvent[] = [];
 export function onTakenBackByHand(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
   const would = openWould(state);
   if (would === undefined) return NONE;
-  const started = planRollback(plan, state, world, would.to, would.cause, BELAY);
+  const started = planRollback(
+    plan,
+    state,
+    world,
+    would.to,
+    would.cause,
+    BELAY,
+    would.flips.map(({ flag }) => flag),
+  );
   if (started?.kind !== "rollback_started") return NONE;
   const done = started.flips.every(({ flag, to }) => {
     const reading = world.readings[flag];
@@ -21,5 +29,8 @@ export function onTakenBackByHand(plan: Plan, state: State, world: World): reado
       reading !== undefined && reading.at > would.at && reading.effective && sameSetting(reading.setting, to)
     );
   });
-  return done ? [{ ...started, byHand: true }] : NONE;
+  if (!done) return NONE;
+  const names = new Set(started.flips.flatMap(({ flag }) => world.changedBy?.[flag] ?? []));
+  const people = names.size === 0 ? {} : { people: [...names].join(", ") };
+  return [{ ...started, byHand: true, ...people }];
 }

@@ -9,6 +9,7 @@ import {
   newestUndoable,
   pendingAsked,
   pendingBackward,
+  type Rollback,
   type State,
   stageAt,
 } from "./state.ts";
@@ -22,6 +23,9 @@ const START_JITTER_MS = 2 * SECOND;
 const RECORD_EVERY_MS = MINUTE;
 /** For so long after the last change, more changes of a service that runs two versions belong to the same rolling deploy. */
 const ROLLING_MS = 15 * MINUTE;
+
+/** From a new version's first scrape until it is known here, at most. */
+const NOTICED_WITHIN_MS = 10 * SECOND;
 
 type News = Of<"deploy_found" | "versions_seen">;
 
@@ -146,8 +150,17 @@ export interface Attributed {
   readonly cause: Cause;
 }
 
-/** The cause of a rollback, and that a deploy or restart happened too. It delays nothing: the rollback comes with it, in the same commit. */
-export function attribute(plan: Plan, state: State, world: World, cause: Cause): Attributed {
+/**
+ * The cause of a rollback, and that a deploy or restart happened too. It delays nothing: the rollback comes with it, in the same commit. `isTakenBack`:
+ * there is one; not where Belay only says that it would.
+ */
+export function attribute(
+  plan: Plan,
+  state: State,
+  world: World,
+  cause: Cause,
+  isTakenBack: boolean,
+): Attributed {
   if (cause.kind === "person") return { news: NONE, cause };
   // A restart by the breach itself counts too: it is what happened, and people tell cause from effect.
   const last: Now = { steady: state.lastAt, wall: state.lastWall };
@@ -169,9 +182,59 @@ export function attribute(plan: Plan, state: State, world: World, cause: Cause):
       ? `${formatDuration(roughly(gap))} before ${what}`
       : `${formatDuration(roughly(-gap))} after ${what} began`;
   return {
-    news: news === undefined ? NONE : [news],
+    news: news === undefined ? NONE : [isTakenBack ? { ...news, withRollback: true } : news],
     cause: { ...cause, also: `${on}${beside.detail} ${when}` },
   };
+}
+
+/**
+ * While Belay itself takes stages back and looks: a deploy or restart between the newest flip and the decision, which the metrics told too late for the
+ * cause. It changes nothing of the rollback; its message says that both happened.
+ */
+export function onLateDeploy(plan: Plan, state: State, world: World, now: Now): readonly RolloutEvent[] {
+  const { rollback, service } = state;
+  const seen = world.service;
+  if (plan.deploys === undefined || seen === undefined || rollback === undefined) return NONE;
+  if (rollback.cause.kind === "person") return NONE;
+  const known = service?.versions ?? [];
+  const isNew = known.length > 0 && seen.versions.some((version) => !known.includes(version));
+  const startedWall = startBefore(plan, state, rollback, seen.startedWall, now);
+  if (
+    startedWall === "later" ||
+    (startedWall === undefined && !(isNew && isOfThatMoment(plan, rollback, now)))
+  )
+    return NONE;
+  const detail = isNew
+    ? `${changeInWords(known, seen.versions)} was deployed`
+    : `a process of ${plan.service} was restarted`;
+  const versions = seen.versions.length === 0 ? known : seen.versions;
+  const started = startedWall === undefined ? {} : { startedWall };
+  const what = isNew ? "deploy" : "restart";
+  return [{ kind: "deploy_found", what, detail, versions, ...started, withRollback: true }];
+}
+
+/** The start of the newest process if that lies between the newest flip and the decision; `later` after it, undefined when nothing new is told. */
+function startBefore(
+  plan: Plan,
+  state: State,
+  rollback: Rollback,
+  startedWall: number | undefined,
+  now: Now,
+): number | "later" | undefined {
+  const known = state.service?.startedWall ?? Number.NEGATIVE_INFINITY;
+  if (startedWall === undefined || startedWall <= known + START_JITTER_MS) return undefined;
+  if (startedWall > rollback.decidedWall) return "later";
+  const flipped = rollback.stages.map((index) => {
+    const { enabledAt, startedAt } = state.stages[index] ?? {};
+    return Math.max(enabledAt ?? Number.NEGATIVE_INFINITY, startedAt ?? Number.NEGATIVE_INFINITY);
+  });
+  const settledWall = wallOf(Math.max(Number.NEGATIVE_INFINITY, ...flipped), now) + plan.scrapeMs;
+  return startedWall > settledWall ? startedWall : undefined;
+}
+
+/** Without a start time: found so soon after the decision that it was there before. A provider that restarts the service may have brought it by that. */
+function isOfThatMoment(plan: Plan, { decidedAt }: Rollback, now: Now): boolean {
+  return plan.provider.restartMs === 0 && now.steady - decidedAt <= plan.scrapeMs + NOTICED_WITHIN_MS;
 }
 
 /** When what led to the rollback began (steady ms), and what it is called. */

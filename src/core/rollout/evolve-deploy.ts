@@ -21,13 +21,12 @@ export function applyDeploy(
     ...rest,
     service: { versions, ...(startedWall === undefined ? {} : { startedWall }) },
     unattributed: { detail, at: happenedAt(event, { steady: at, wall }) },
-    stages: editStage(s.stages, newestFlagStage(plan, s), (stage) => ({
-      ...stage,
-      status: "soaking",
-      soakedMs: 0,
-      creditedTo: at,
-      cut: false,
-    })),
+    // With a rollback it may be that nothing soaks any more.
+    stages: editStage(s.stages, newestFlagStage(plan, s), (stage) =>
+      stage.status === "soaking" || stage.status === "passed"
+        ? { ...stage, status: "soaking", soakedMs: 0, creditedTo: at, cut: false }
+        : stage,
+    ),
   };
 }
 

@@ -3,7 +3,7 @@ import { type Flip, type Recorded, tellingOf } from "../event.ts";
 import type { Plan } from "../plan.ts";
 import { sameSetting } from "../setting.ts";
 import { asked, editStage, flipStates, madeByPeople, type Of, withdrawn } from "./edits.ts";
-import { newestFlagStage, type StageState, type State } from "./state.ts";
+import { isPeoples, newestFlagStage, type StageState, type State } from "./state.ts";
 
 export type ForwardEvent = Of<
   | "stage_started"
@@ -70,7 +70,8 @@ function withdrawStage(plan: Plan, s: State, event: Of<"stage_withdrawn">, at: n
   // What people had set of it is on ahead of plan now: no begun stage speaks for it, and `rollback all` must find it.
   const isSet = ({ flag, to }: Flip): boolean => {
     const found = s.flips[flag]?.flip.from;
-    return found !== undefined && !sameSetting(found, to);
+    if (found !== undefined && !sameSetting(found, to)) return true;
+    return isPeoples(plan, s, event.stage, flag, to);
   };
   const ahead = s.mode === "observe" && substage === 0 ? event.flips.filter(isSet) : [];
   return {

@@ -328,6 +328,7 @@ function startOf(
     flips,
     writeBy: now.steady + WRITE_BY_MS,
     verifyBy: now.steady + patience,
+    ...(state.mode === "observe" ? { asked: true as const } : {}),
     ...progressIn(world),
   };
 }

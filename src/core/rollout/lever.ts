@@ -30,7 +30,7 @@ export function onLever(plan: Plan, state: State, world: World, now: Now): reado
   if (flags.length === 0) return NONE;
   const why =
     refused ??
-    `not taken for ${formatDuration(patience)}${storeFault === undefined ? "" : ` (${storeFault})`}`;
+    `${patience === 0 ? "at once, as before" : `not taken for ${formatDuration(patience)}`}${storeFault === undefined ? "" : ` (${storeFault})`}`;
   return [{ kind: "lever_pulled", flags, why }];
 }
 
@@ -47,6 +47,14 @@ export function isHeldByLever(plan: Plan, state: State, world: World, owed: Flip
     world.leverHolds?.includes(flip.flag) === true &&
     serviceShows(plan, world, flip.flag, flip.to, at)
   );
+}
+
+/** What the lever holds off while the flag system has not taken it; undefined when nothing. */
+export function leverHeld(plan: Plan, state: State, world: World): string | undefined {
+  const held = pendingBackward(state).filter((owed) => isHeldByLever(plan, state, world, owed));
+  if (held.length === 0) return undefined;
+  const flags = held.map(({ flip }) => flip.flag).join(", ");
+  return `the second lever (${leverPlace(plan)}) holds ${flags} off; the flag system still owes the OFF`;
 }
 
 /** What of these flags the lever still holds, as a reason not to go forward; undefined when nothing. */

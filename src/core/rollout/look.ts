@@ -4,6 +4,7 @@ import type { Plan } from "../plan.ts";
 import { sameSetting } from "../setting.ts";
 import type { Now } from "../time.ts";
 import type { Judgement } from "../verdict.ts";
+import { leftOn, peopleOn } from "./ahead.ts";
 import {
   type Breached,
   breaches,
@@ -15,8 +16,17 @@ import {
   UNVERIFIED_PAGE_MS,
   unseenFlags,
 } from "./backward.ts";
-import { hasHold, newestUndoable, pendingBackward, type State, stagesOn, takenBack } from "./state.ts";
-import { isBlind, judgementOf, progressIn, type World, watchedGuards } from "./world.ts";
+import { leverHeld } from "./lever.ts";
+import { hasHold, isUndoable, newestUndoable, pendingBackward, type State, takenBack } from "./state.ts";
+import {
+  isBlind,
+  judgementOf,
+  progressIn,
+  serviceShows,
+  storeShows,
+  type World,
+  watchedGuards,
+} from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
 
@@ -54,7 +64,7 @@ export function onLooking(plan: Plan, state: State, world: World, now: Now): rea
  * is on stays watched anyway.
  */
 function staysOff(plan: Plan, state: State, world: World): boolean {
-  if (newestUndoable(plan, state) >= 0) return true;
+  if (newestUndoable(plan, state) >= 0 || peopleOn(plan, state).length > 0) return true;
   const since = (state.rollback?.confirmedAt ?? state.epoch.at) + QUARANTINE_MS;
   if (world.readAt === undefined || world.readAt < since) return false;
   return takenBack(state).every(({ flip }) => {
@@ -94,15 +104,39 @@ function recovered(
     ...progressIn(world),
   };
   const flags = state.rollback?.flags.join(", ") ?? "";
+  const people = peopleOn(plan, state);
+  const isBack =
+    state.rollback?.stages.length !== 0 || state.stages.some(({ status }) => status === "undone");
+  if (isBack && people.length === 0 && newestUndoable(plan, state) < 0)
+    return [done, { kind: "rolled_back" }];
   if (state.rollback?.stages.length === 0) {
     // What somebody had changed ahead of plan was set back: no rollback of the rollout, but its plan would turn it on again.
     if (hasHold(state, "drift")) return [done];
     const detail = `${flags} set back before its stage; resume lets the plan go on`;
     return [done, { kind: "held", reason: "drift", detail, by: BELAY }];
   }
-  if (newestUndoable(plan, state) < 0) return [done, { kind: "rolled_back" }];
-  const detail = `${flags} rolled back; unlock and enable to try again`;
-  return [done, { kind: "held", reason: "rolled_back", detail, by: BELAY }];
+  const on = people.length === 0 ? "" : `; ON, turned on by people: ${people.join(", ")}`;
+  const detail = `${flags} rolled back${on}; unlock and enable to try again`;
+  const held: RolloutEvent = { kind: "held", reason: "rolled_back", detail, by: BELAY };
+  if (people.length === 0 || hasHold(state, "drift")) return [done, held];
+  const drift = `${people.join(", ")} ON, turned on by people; a rollback takes it back`;
+  return [done, held, { kind: "held", reason: "drift", detail: drift, by: BELAY }];
+}
+
+/** After a rollback that left on only what people had turned on: the run ends once they have set that back themselves. */
+export function onSetBackByPeople(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
+  if (!hasHold(state, "rolled_back") || state.rollback?.recoveredAt === undefined) return NONE;
+  const isUndone = plan.stages.every((stage, index) => {
+    const at = state.stages[index];
+    return !isUndoable(stage) || at?.startedAt === undefined || at.status === "undone";
+  });
+  const on = leftOn(plan, state).length > 0 || newestUndoable(plan, state) >= 0;
+  if (!isUndone || on || pendingBackward(state).length > 0) return NONE;
+  const isSeen = takenBack(state).every(
+    ({ flip: { flag, to }, at }) =>
+      storeShows(world, flag, to, at) && serviceShows(plan, world, flag, to, at),
+  );
+  return isSeen ? [{ kind: "rolled_back" }] : NONE;
 }
 
 function afterFailedLook(plan: Plan, state: State, world: World, worst: Breached): readonly RolloutEvent[] {
@@ -121,11 +155,12 @@ function afterFailedLook(plan: Plan, state: State, world: World, worst: Breached
     return [failed, ...takeBackOurselves(plan, state, world, all ? -1 : newest - 1, cause, why)];
   }
   const flags = state.rollback?.flags.join(", ") ?? "the flag";
+  const held = leverHeld(plan, state, world);
+  const owed = held === undefined ? "" : ` Mind: ${held}.`;
+  const on = leftOn(plan, state);
   const left =
-    newest < 0
-      ? "Nothing that this rollout turned on is left on."
-      : `Still on: ${stagesOn(plan, state).join(", ")}.`;
-  const summary = `${plan.rollout}: ${flags} off and ${worst.guard.name} still breaches (${detail}): this flag was not the cause. ${left}`;
+    on.length === 0 ? "Nothing that this rollout turned on is left on." : `Still on: ${on.join(", ")}.`;
+  const summary = `${plan.rollout}: ${flags} off and ${worst.guard.name} still breaches (${detail}): this flag was not the cause. ${left}${owed}`;
   return [
     failed,
     { kind: "held", reason: "not_the_cause", detail: summary, by: BELAY },

@@ -2,6 +2,7 @@
 import type { Actor, Mode, RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
 import { refuse } from "../refusal.ts";
+import { leftOn } from "./ahead.ts";
 import { type Asker, already, done, type Outcome } from "./ask.ts";
 import { askedInWords, guardOf, openWould, withdrawnAsk } from "./observe.ts";
 import {
@@ -12,7 +13,6 @@ import {
   pendingBackward,
   type State,
   stageAt,
-  stagesOn,
 } from "./state.ts";
 import type { World } from "./world.ts";
 
@@ -74,7 +74,7 @@ export function onReleaseAsk(plan: Plan, state: State, because: string | undefin
     released: true,
     ...(because === undefined ? {} : { because }),
   });
-  const on = stagesOn(plan, state);
+  const on = leftOn(plan, state);
   const stays =
     on.length === 0 ? "Nothing of it is on." : `${on.join(", ")} ${on.length === 1 ? "stays" : "stay"} ON.`;
   const note = `Released ${name}: from here on people flip, whatever the installation's mode, and Belay flips nothing by itself. ${stays}${owed} Guards still judge, and Belay says what it would take back; \`/rollout rollback\` still takes it back. \`/rollout stop ${name}\` ends it.`;

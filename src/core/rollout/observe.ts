@@ -2,8 +2,10 @@
 import { BELAY, type Flip, type RolloutEvent } from "../event.ts";
 import { type Plan, settingInWords } from "../plan.ts";
 import { OFF, type Setting, sameSetting } from "../setting.ts";
+import { placeOf } from "./place.ts";
 import {
   isOnlyAsked,
+  isPeoples,
   newestFlagStage,
   pendingAsked,
   type State,
@@ -42,14 +44,13 @@ export function wouldInstead(
   ];
 }
 
-/** `FEATURE_X ON, FEATURE_Y 25 %`: what people are asked to set and have not set yet. */
+/** `FEATURE_X to be set ON and FEATURE_Y to be set 25 % in /etc/flags.json`: what people are asked to set and have not set yet, and where. */
 export function askedInWords(plan: Plan, state: State): string {
-  return pendingAsked(state)
-    .map(
-      ({ flip }) =>
-        `${plan.flags[flip.flag]?.key ?? flip.flag} to be set ${settingInWords(plan, flip.flag, flip.to)}`,
-    )
-    .join(" and ");
+  const asked = pendingAsked(state).map(
+    ({ flip }) =>
+      `${plan.flags[flip.flag]?.key ?? flip.flag} to be set ${settingInWords(plan, flip.flag, flip.to)}`,
+  );
+  return asked.length === 0 ? "" : `${asked.join(" and ")} in ${placeOf(plan)}`;
 }
 
 /** While people are asked to flip: marks what they have done, and leaves it to them when they do something else. They may take as long as they like. */
@@ -82,12 +83,14 @@ export function onAsked(plan: Plan, state: State, world: World): readonly Rollou
   ];
 }
 
-/** Whether people were asked for this stage and, as last read, have set nothing of it. */
+/** Whether people were asked for this stage and, as last read, have set nothing of it, neither as asked nor otherwise. */
 export function isUntouched(plan: Plan, state: State, world: World, index: number): boolean {
   if (!isOnlyAsked(plan, state, index)) return false;
   return substageAt(plan, index, 0).set.every(({ flag, setting }) => {
-    const reading = world.readings[flag];
-    return reading === undefined || !sameSetting(reading.setting, setting);
+    const found = world.readings[flag]?.setting;
+    return (
+      found === undefined || (!sameSetting(found, setting) && !isPeoples(plan, state, index, flag, found))
+    );
   });
 }
 
@@ -113,7 +116,10 @@ export function withdrawnAsk(
       intent: `${state.run}.${state.revision + 1}.${flag}`,
     }),
   );
-  return { kind: "stage_withdrawn", stage: index, why, flips };
+  // What people had set of it, before or meanwhile, stays on: whoever reads of the end of the ask must read that too.
+  const on = known.filter(({ flag, setting }) => isPeoples(plan, state, index, flag, setting));
+  const left = on.map(({ flag, setting }) => `${flag} is ${settingInWords(plan, flag, setting)} now`);
+  return { kind: "stage_withdrawn", stage: index, why: [why, ...left].join("; "), flips };
 }
 
 /** The ask of a stage that nobody has set yet is taken back when a guard is in breach: nothing more is to be turned on now. */

@@ -3,10 +3,12 @@ import { type Actor, formatActor, type RolloutEvent, SELF_ENDING } from "../even
 import { flagsOfStage, isWaitedFor, leastSoakMs, type Plan } from "../plan.ts";
 import { refuse } from "../refusal.ts";
 import { formatDuration, type Now } from "../time.ts";
+import { leftOn } from "./ahead.ts";
 import { type Ask, type Asker, already, done, type Outcome } from "./ask.ts";
 import { QUARANTINE_MS } from "./backward.ts";
 import { firstLocked, heldRefusal, latchedRefusal, resumeOffer, rollbackAll } from "./blocked.ts";
 import { nextForward, waitedFor } from "./forward.ts";
+import { leverInTheWay } from "./lever.ts";
 import { openWould } from "./observe.ts";
 import { onFalseAlarm, onModeAsk, onReleaseAsk } from "./observe-ask.ts";
 import { onRollbackAsk } from "./rollback-ask.ts";
@@ -14,12 +16,10 @@ import { bankProgress } from "./soak.ts";
 import {
   guardsFor,
   isLive,
-  isOnlyAsked,
   isOpenRun,
   isUndoable,
   newestFlagStage,
   newestStage,
-  newestUndoable,
   pendingBackward,
   type State,
   stageAt,
@@ -34,7 +34,7 @@ export function onAsk(plan: Plan, state: State, ask: Ask, asker: Asker, world: W
     case "hold":
       return onHoldAsk(plan, state, ask.because, asker, world);
     case "unlock":
-      return onUnlock(state, ask.flags, ask.because, asker);
+      return onUnlock(plan, state, ask, asker, world);
     case "mode":
       return onModeAsk(plan, state, ask, asker.actor, world);
     default:
@@ -99,16 +99,24 @@ function onHoldAsk(
   );
 }
 
-function onUnlock(state: State, flags: readonly string[], because: string, asker: Asker): Outcome {
+function onUnlock(
+  plan: Plan,
+  state: State,
+  { flags, because }: Extract<Ask, { kind: "unlock" }>,
+  asker: Asker,
+  world: World,
+): Outcome {
   if (!asker.operator) return refuse("not_authorised", "unlock goes forward and needs an operator.");
   const locked = flags.filter((flag) => state.latched[flag] !== undefined);
   if (locked.length === 0) return refuse("not_locked", `${flags.join(", ")} is not locked.`);
   if (state.phase === "rolling_back" || state.phase === "looking") {
     return refuse("rolling_back", `${state.rollout} is still going back; unlock when it has recovered.`);
   }
+  const lever = leverInTheWay(plan, state, world, locked);
+  const but = lever === undefined ? "" : ` But ${lever}.`;
   return done(
     [{ kind: "unlatched", flags: locked, by: asker.actor, because }],
-    `Unlocked ${locked.join(", ")}. Nothing was turned on.`,
+    `Unlocked ${locked.join(", ")}. Nothing was turned on.${but}`,
   );
 }
 
@@ -252,15 +260,9 @@ function onExtend(plan: Plan, state: State, ms: number, by: Actor): Outcome {
 function onStop(plan: Plan, state: State, ask: Extract<Ask, { kind: "stop" }>, by: Actor, now: Now): Outcome {
   if (state.phase === "rolling_back" || (isOpenRun(state) && pendingBackward(state).length > 0))
     return refuse("rolling_back", `${state.rollout} is going back; stop it when the flags are off.`);
-  const on = plan.stages.filter(
-    (_, index) =>
-      index <= newestUndoable(plan, state) &&
-      state.stages[index]?.status !== "undone" &&
-      !stageAt(plan, index).baseline &&
-      !isOnlyAsked(plan, state, index),
-  );
+  const on = leftOn(plan, state);
   if (!ask.confirmed && on.length > 0) {
-    const names = on.map((stage) => stage.name).join(", ");
+    const names = on.join(", ");
     return already(`Stopping ends the rollout and its guards. ${names} would stay ON and unwatched. Which?`, [
       {
         label: "Roll back",

@@ -2,8 +2,9 @@
 import { type Actor, formatActor, type RolloutEvent } from "../event.ts";
 import type { Plan } from "../plan.ts";
 import { refuse } from "../refusal.ts";
+import { aheadOfPlan } from "./ahead.ts";
 import { type Ask, type Asker, already, done, type Outcome } from "./ask.ts";
-import { aheadOfPlan, isByHand, page, planRollback, reachOf } from "./backward.ts";
+import { isByHand, page, planRollback, reachOf } from "./backward.ts";
 import { rollbackAll, rollbackStage } from "./blocked.ts";
 import { isLive, newestUndoable, type State, stageAt } from "./state.ts";
 import type { World } from "./world.ts";

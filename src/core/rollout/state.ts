@@ -2,7 +2,7 @@
 import type { Actor, Cause, Flip, HoldReason } from "../event.ts";
 import type { FlagSetting, Guard, Plan, Stage, Substage } from "../plan.ts";
 import { leastSoakMs } from "../plan.ts";
-import { OFF, type Setting } from "../setting.ts";
+import { OFF, type Setting, sameSetting } from "../setting.ts";
 import type { Verdict, VerdictReason } from "../verdict.ts";
 
 /** `walking`, `rolling_back` and `looking` are live; `stuck` is a quarantined run that still honours a rollback. */
@@ -245,13 +245,27 @@ export function stagesOn(plan: Plan, state: State): readonly string[] {
     .map((stage) => stage.name);
 }
 
-/** Whether people were asked for the first step of this stage and have made none of its flips: nothing of it is on. */
+/** Whether a flag of a stage that begins now, set so, is something that people did: not its setting before this run, nor what the stages before leave. */
+export function isPeoples(plan: Plan, state: State, index: number, flag: string, setting: Setting): boolean {
+  const before = state.recorded[flag];
+  return (
+    setting.kind !== "off" &&
+    (before === undefined || !sameSetting(before, setting)) &&
+    !sameSetting(settingUpTo(plan, state, flag, index - 1), setting)
+  );
+}
+
+/** Whether people were asked for the first step of this stage, have made none of its flips and had not set one otherwise before: nothing of it is on. */
 export function isOnlyAsked(plan: Plan, state: State, index: number): boolean {
   const at = state.stages[index];
   if (at?.status !== "enabling" || at.substage > 0) return false;
   return substageAt(plan, index, at.substage).set.every(({ flag }) => {
     const flip = state.flips[flag];
-    return flip?.asked === true && flip.verifiedAt === undefined;
+    return (
+      flip?.asked === true &&
+      flip.verifiedAt === undefined &&
+      !isPeoples(plan, state, index, flag, flip.flip.from)
+    );
   });
 }
 

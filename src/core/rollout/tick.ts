@@ -14,13 +14,13 @@ import {
 } from "./backward.ts";
 import { onBreach } from "./breach.ts";
 import { onTakenBackByHand } from "./by-hand.ts";
-import { onDeploys } from "./deploys.ts";
+import { onDeploys, onLateDeploy } from "./deploys.ts";
 import { isOverruled, type Reading } from "./desired.ts";
 import { onEnabling } from "./enabling.ts";
 import { nextForward } from "./forward.ts";
 import { onReplaced } from "./identity.ts";
 import { onLever } from "./lever.ts";
-import { onLooking } from "./look.ts";
+import { onLooking, onSetBackByPeople } from "./look.ts";
 import { isAskedBack } from "./observe.ts";
 import { onAlerts } from "./on-alert.ts";
 import { placeOf } from "./place.ts";
@@ -49,11 +49,15 @@ export function onTick(plan: Plan, state: State, world: World, now: Now): readon
   if (first.length > 0) return first;
   switch (state.phase) {
     case "rolling_back":
-      return firstOf(onComeback(state, world), () => onRollingBack(plan, state, world, now));
+      return firstOf(onComeback(state, world), () =>
+        firstOf(onRollingBack(plan, state, world, now), () => onLateDeploy(plan, state, world, now)),
+      );
     case "looking":
       return firstOf(onComeback(state, world), () =>
         firstOf(onLooking(plan, state, world, now), () =>
-          firstOf(onOwed(plan, state, world, now), () => onDrift(plan, state, world)),
+          firstOf(onOwed(plan, state, world, now), () =>
+            firstOf(onDrift(plan, state, world), () => onLateDeploy(plan, state, world, now)),
+          ),
         ),
       );
     default:
@@ -90,6 +94,8 @@ function onWalking(plan: Plan, state: State, world: World, now: Now): readonly R
   events = onReplaced(plan, state, world);
   if (events.length > 0) return events;
   events = onDrift(plan, state, world);
+  if (events.length > 0) return events;
+  events = onSetBackByPeople(plan, state, world);
   if (events.length > 0) return events;
   events = onVanished(plan, state, world);
   if (events.length > 0) return events;
@@ -188,12 +194,17 @@ function onDrift(plan: Plan, state: State, world: World): readonly RolloutEvent[
       const direction = begun ? "back" : "ahead";
       const found = settingInWords(plan, flag, reading.setting);
       const who = changerOf(world, flag);
+      const isBack =
+        !begun && sameSetting(reading.setting, known?.flip.to ?? state.recorded[flag] ?? expected);
       const detail = begun
         ? `${flag} was set ${found} by ${who}; ${known?.asked === true ? `it was ${settingInWords(plan, flag, expected)}, and Belay` : `Belay had set it ${settingInWords(plan, flag, expected)} and`} will not fight that`
-        : `${flag} was set ${found} by ${who} before its stage ${stage.name}`;
-      const warn = begun
-        ? NONE
-        : page(state, `${state.run}.drift.${flag}.${reading.version}`, "P1", `${plan.rollout}: ${detail}`);
+        : isBack
+          ? `${flag} was set ${found} again by ${who}, as it was before people changed it`
+          : `${flag} was set ${found} by ${who} before its stage ${stage.name}`;
+      const warn =
+        begun || isBack
+          ? NONE
+          : page(state, `${state.run}.drift.${flag}.${reading.version}`, "P1", `${plan.rollout}: ${detail}`);
       return [
         ...bankProgress(plan, state, world),
         { kind: "drift_found", flag, expected, found: reading.setting, direction, ...changer(world, flag) },

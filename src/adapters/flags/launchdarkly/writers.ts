@@ -158,6 +158,7 @@ async function changesOf(
         by: nameOf(item),
         own,
         what: whatOf(item, api.place.environment, own),
+        ...(isLife(item) ? { isLife: true as const } : {}),
       });
     }
     before = items.at(-1)?.date;
@@ -175,6 +176,24 @@ function nameOf({ member, token, app }: AuditItem): string | undefined {
   const by = token?.name ?? app?.name;
   if (who === undefined || who === "") return by === undefined ? undefined : `the token ${line(by)}`;
   return by === undefined ? line(who) : `${line(who)} by the token ${line(by)}`;
+}
+
+/** What becomes of the flag itself or of its words, whatever it serves. */
+const LIFE: ReadonlySet<string> = new Set([
+  "createFlag",
+  "cloneFlag",
+  "deleteFlag",
+  "updateGlobalArchived",
+  "updateName",
+  "updateDescription",
+  "updateTags",
+  "updateTemporary",
+  "updateMaintainer",
+]);
+
+function isLife({ accesses }: AuditItem): boolean {
+  const actions = (accesses ?? []).flatMap(({ action }) => action ?? []);
+  return actions.length > 0 && actions.every((action) => LIFE.has(action));
 }
 
 /** `turned off in production: "why"`; our own comments say to people what Belay tells them anyway. */

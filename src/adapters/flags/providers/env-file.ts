@@ -1,4 +1,5 @@
 /** The provider `env-file`: environment files that services read when they start, each with what restarts for it. */
+import { normalize } from "node:path";
 import { z } from "zod";
 import {
   DEFAULT_STOP_TIMEOUT_MS,
@@ -37,12 +38,46 @@ function shape<T extends z.ZodType<number>>(time: T) {
       const isOne = path !== undefined && unit !== undefined && instances === undefined;
       const isList = instances !== undefined && path === undefined && unit === undefined;
       if (isOne || isList) return;
-      const message = "expected path and restart, or instances: a list of { path, restart }";
-      context.addIssue({ code: "custom", message });
+      const [key, message] = muddled({ path, unit, instances });
+      context.addIssue({ code: "custom", message, path: [key], params: { atKey: true } });
     });
 }
 
-const schema = shape(positive);
+/** The key at fault of an entry that is neither one file nor a list of them, and why. */
+function muddled(given: {
+  readonly path?: unknown;
+  readonly unit?: unknown;
+  readonly instances?: unknown;
+}): readonly [key: string, message: string] {
+  const { path, unit, instances } = given;
+  if (instances !== undefined) {
+    const [key, other] = path === undefined ? ["restart", "restart"] : ["instances", "path"];
+    const each = key === "restart" ? ": each instance has its own" : "";
+    return [key, `\`${other}\` and \`instances\` exclude each other${each}`];
+  }
+  if (path !== undefined) return ["path", "`restart` is missing beside `path`"];
+  if (unit !== undefined) return ["restart", "`path` is missing beside `restart`"];
+  return ["kind", "expected `path` and `restart`, or `instances`: a list of { path, restart }"];
+}
+
+/** Files alone: a plan that has begun must be able to go back whatever this version thinks of it. */
+const schema = shape(positive).superRefine(({ instances = [] }, context) => {
+  const places = instances.map(({ path, restart: unit }) => ({
+    path: normalize(path),
+    ...(typeof unit === "string" ? { unit } : { pidfile: normalize(unit.process.pidfile) }),
+  }));
+  for (const [index, place] of places.entries())
+    for (const [what, text] of Object.entries(place)) {
+      const twin = places.findIndex((other) =>
+        Object.entries(other).some(([a, b]) => a === what && b === text),
+      );
+      if (twin === index) continue;
+      const at =
+        { path: ["path"], unit: ["restart"], pidfile: ["restart", "process", "pidfile"] }[what] ?? [];
+      const message = `instance ${index + 1} has the ${what} of instance ${twin + 1}: expected one of its own for each`;
+      context.addIssue({ code: "custom", message, path: ["instances", index, ...at] });
+    }
+});
 type Entry = z.output<typeof schema>;
 
 interface Instance {
@@ -107,6 +142,7 @@ export const provider = defineProvider<Entry>({
     restarts: true,
     sdk: false,
     limits: { flipMs: 2 * SECOND, restartMs, restartsInTurn: instancesOf(entry).length },
+    files: instancesOf(entry).map(({ path }) => normalize(path)),
   }),
   warnings: restartWarnings,
   open(entry, context) {

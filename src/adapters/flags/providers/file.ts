@@ -1,5 +1,5 @@
 /** The provider `file`: Belay's own flag store, one `flags.json`, which services read over OFREP or as a file. */
-import { join } from "node:path";
+import { join, normalize } from "node:path";
 import { z } from "zod";
 import { SECOND } from "../../../core/time.ts";
 import { createFileStore, type FileStore, seedFileStore } from "../file.ts";
@@ -30,13 +30,14 @@ export function embeddedStore(context: Pick<OpenContext, "scope" | "stateDir">):
 export const provider = defineProvider({
   kind: "file",
   schema,
-  facts: () => ({
+  facts: ({ path = "flags.json in BELAY_STATE" }) => ({
     percent: true,
     variables: false,
     restarts: false,
     sdk: false,
     // Written and read back within two seconds.
     limits: { flipMs: 2 * SECOND, restartMs: 0 },
+    files: [normalize(path)],
   }),
   open: (entry, context) => opened(pathOf(entry, context), context),
   async seed(entry, flags, context) {

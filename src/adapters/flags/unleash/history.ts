@@ -44,6 +44,7 @@ export async function historyOf(
         by: event.createdBy ?? undefined,
         own: isOwn(event, me),
         what,
+        ...(LIFE.has(event.type) ? { isLife: true as const } : {}),
       },
     ];
   });
@@ -69,6 +70,15 @@ async function eventsSince(
     .filter((event) => Date.parse(event.createdAt) >= sinceWall)
     .toSorted((a, b) => a.id - b.id);
 }
+
+/** What becomes of the flag itself, whatever it serves. */
+const LIFE: ReadonlySet<string> = new Set([
+  "feature-created",
+  "feature-archived",
+  "feature-revived",
+  "feature-deleted",
+  "feature-project-change",
+]);
 
 /** What happened, as the end of a sentence; undefined for what changes nothing that is served. */
 function whatOf({ type, environment, data }: UnleashEvent): string | undefined {
