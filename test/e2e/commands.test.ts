@@ -297,7 +297,9 @@ describe("`belay do`", () => {
     expect(await standing()).toBe(before);
   });
 
-  test("with no Belay running: nothing forward, but reads and the rollback work alone", async () => {
+  test("with no Belay running: nothing forward, but reads and the rollback work alone", {
+    timeout: 120_000,
+  }, async () => {
     await world.belay.stop();
     const env = { ...socket(), BELAY_DIR: world.house };
     const forward = await belay(env, "do", "rollout advance spare");
