@@ -5,7 +5,7 @@ import { type Clock, messageOfFault, OutsideFault, type WriteResult } from "./po
 
 /** Retries: from a quarter of a second to five, for ever. */
 const RETRY_FIRST_MS = 250;
-export const RETRY_MOST_MS = 5_000;
+const RETRY_MOST_MS = 5_000;
 /** A store that asks to wait longer than this is asked again all the same. */
 const RETRY_AFTER_MOST_MS = 30_000;
 

@@ -1,6 +1,5 @@
 /** The second lever: writes the OFFs that the flag system does not take to where the service looks besides, and reads back what it holds. */
 import type { Plan } from "../core/plan.ts";
-import type { Reading } from "../core/rollout/desired.ts";
 import { isPulled } from "../core/rollout/lever.ts";
 import type { State } from "../core/rollout/state.ts";
 import { sameSetting } from "../core/setting.ts";
@@ -58,7 +57,8 @@ export class Lever {
   async #settle(): Promise<boolean> {
     const { lever, log, plan, onSeen } = this.#deps;
     try {
-      const owed = this.#owed(await this.#read());
+      await this.#read();
+      const owed = this.#owed();
       if (owed.length > 0) {
         await lever.write(owed);
         await this.#read();
@@ -76,7 +76,7 @@ export class Lever {
     }
   }
 
-  async #read(): Promise<Readonly<Record<string, Omit<Reading, "at">>>> {
+  async #read(): Promise<void> {
     const { lever, plan, state } = this.#deps;
     const flags = (state().lever?.flags ?? []).flatMap((flag) => plan.flags[flag] ?? []);
     const found = await lever.read(flags);
@@ -88,11 +88,10 @@ export class Lever {
         const goal = flip?.direction === "backward" ? flip.flip.to : undefined;
         return reading?.effective === true && goal !== undefined && sameSetting(reading.setting, goal);
       });
-    return found;
   }
 
   /** OFFs that the flag system still owes and the lever does not hold. What the flag system has taken is not pulled again, so that a person can release it. */
-  #owed(found: Readonly<Record<string, Omit<Reading, "at">>>): readonly FlagWrite[] {
+  #owed(): readonly FlagWrite[] {
     const { plan, state } = this.#deps;
     const { flips, lever } = state();
     return (lever?.flags ?? []).flatMap((name): FlagWrite[] => {
@@ -103,9 +102,7 @@ export class Lever {
       if (!isPulled(state(), flip)) return [];
       if (this.#holds?.includes(name) === true) return [];
       const { to: setting, intent } = flip.flip;
-      return found[name] !== undefined && sameSetting(found[name].setting, setting) && found[name].effective
-        ? []
-        : [{ flag, setting, intent: `${intent}.lever` }];
+      return [{ flag, setting, intent: `${intent}.lever` }];
     });
   }
 }

@@ -9,7 +9,7 @@ import { SECOND } from "../../src/core/time.ts";
 import { announce } from "../../src/engine/announce.ts";
 import { planOf } from "../support/plans.ts";
 import { replay } from "./promises.ts";
-import { Walk } from "./walk.ts";
+import { allOn, Walk } from "./walk.ts";
 
 const BASE = planOf();
 const PLACE = { kind: "file", path: "/etc/svc/flags.json" };
@@ -17,11 +17,7 @@ const LEVER: Partial<Plan> = {
   outside: { ...BASE.outside, provider: PLACE, lever: { kind: "file", path: "/etc/kill-switch.json" } },
 };
 
-function allOn(extra: Partial<Plan> = { outside: { ...BASE.outside, provider: PLACE } }): Walk {
-  const walk = new Walk(planOf(extra)).start();
-  while (walk.state.stages[2]?.status !== "soaking") walk.until("stage_enabled");
-  return walk;
-}
+const PLACED: Partial<Plan> = { outside: { ...BASE.outside, provider: PLACE } };
 
 function told(walk: Walk) {
   return {
@@ -45,7 +41,7 @@ function message(walk: Walk): Readonly<Record<string, string>> {
 
 describe("an OFF that is refused or hangs", () => {
   it("is said to be still on, with the reason and the step to do by hand, on the card and in the message", () => {
-    const walk = allOn();
+    const walk = allOn(PLACED);
     walk.deaf.add("c");
     walk.more = { backwardRefused: "401: the token is not valid any more" };
     walk.ask({ kind: "rollback", to: "newest" });
@@ -69,7 +65,7 @@ describe("an OFF that is refused or hangs", () => {
 
 describe("a rollback that a person takes further", () => {
   it("has one message, whose title and who cover both, and no bound for what people took", () => {
-    const walk = allOn();
+    const walk = allOn(PLACED);
     walk.shop.takes = false;
     walk.says.set("failures", 0.5);
     walk.until("rollback_started");

@@ -4,18 +4,12 @@ import type { Plan } from "../../src/core/plan.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { MINUTE, SECOND } from "../../src/core/time.ts";
 import { percents, planOf } from "../support/plans.ts";
-import { Walk } from "./walk.ts";
+import { allOn, Walk } from "./walk.ts";
 
 const BASE = planOf();
 const LEVER: Partial<Plan> = {
   outside: { ...BASE.outside, lever: { kind: "file", path: "/etc/kill-switch.json" } },
 };
-
-function allOn(extra: Partial<Plan> = {}): Walk {
-  const walk = new Walk(planOf(extra)).start();
-  while (walk.state.stages[2]?.status !== "soaking") walk.until("stage_enabled");
-  return walk;
-}
 
 function gone(walk: Walk): void {
   walk.shop.reads = false;

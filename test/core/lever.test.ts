@@ -5,19 +5,12 @@ import { hasHold } from "../../src/core/rollout/state.ts";
 import { OFF, ON } from "../../src/core/setting.ts";
 import { MINUTE, SECOND } from "../../src/core/time.ts";
 import { ANA, operator, planOf } from "../support/plans.ts";
-import { Walk } from "./walk.ts";
+import { allOn, Walk } from "./walk.ts";
 
 const BASE = planOf();
 const LEVER: Partial<Plan> = {
   outside: { ...BASE.outside, lever: { kind: "file", path: "/etc/kill-switch.json" } },
 };
-
-/** A walk on which a, b and c are on and c soaks. */
-function allOn(extra: Partial<Plan> = {}): Walk {
-  const walk = new Walk(planOf(extra)).start();
-  while (walk.state.stages[2]?.status !== "soaking") walk.until("stage_enabled");
-  return walk;
-}
 
 /** The flag system takes nothing any more. */
 function gone(walk: Walk): void {

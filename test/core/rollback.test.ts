@@ -21,14 +21,7 @@ import {
   step,
   viewer,
 } from "../support/plans.ts";
-import { Walk } from "./walk.ts";
-
-/** A walk on which a, b and c are on and c soaks. */
-function allOn(extra: Partial<Plan> = {}): Walk {
-  const walk = new Walk(planOf(extra)).start();
-  while (walk.state.stages[2]?.status !== "soaking") walk.until("stage_enabled");
-  return walk;
-}
+import { allOn, Walk } from "./walk.ts";
 
 function settings(walk: Walk): string {
   return ["a", "b", "c"].map((name) => `${name} ${walk.setting(name).kind}`).join(", ");

@@ -19,7 +19,7 @@ import type { Run } from "../../src/core/target.ts";
 import { MINUTE, type Now, SECOND } from "../../src/core/time.ts";
 import type { Measured } from "../../src/core/trend.ts";
 import { type Judgement, unjudged } from "../../src/core/verdict.ts";
-import { ANA, operator } from "../support/plans.ts";
+import { ANA, operator, planOf } from "../support/plans.ts";
 import { createPromises } from "./promises.ts";
 
 /** What a guard's query answers: a number, missing data, a provider that is down, or nothing at all. */
@@ -313,6 +313,13 @@ export class Walk {
       this.edit(write.flag, write.setting, write.intent);
     }
   }
+}
+
+/** A walk on which all three stages of a plan are on and the last one soaks. */
+export function allOn(extra: Partial<Plan> = {}): Walk {
+  const walk = new Walk(planOf(extra)).start();
+  while (walk.state.stages[2]?.status !== "soaking") walk.until("stage_enabled");
+  return walk;
 }
 
 /** A value that the guard passes. */

@@ -1,17 +1,11 @@
 /** The demo's scene of the bot platform as a program: the whole story with a judged summary, and nothing left of it however it ends. */
 
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { until } from "../support/eventually.ts";
-import { commandOf, isThere } from "../support/processes.ts";
+import { SceneProgram } from "../support/scene-program.ts";
 
-const MAIN = fileURLToPath(new URL("../../demo/main.ts", import.meta.url));
 /** The story takes about a minute; a machine with other things to do may take longer. */
 const STORY_WITHIN_MS = 150_000;
 const STEP_WITHIN_MS = 60_000;
@@ -43,64 +37,13 @@ const summarySchema = z.object({
 });
 type Summary = z.output<typeof summarySchema>;
 
-let temp: string;
-let demo: ChildProcess;
-let said: string;
-let errors: string;
+let demo: SceneProgram;
 
 beforeEach(() => {
-  temp = mkdtempSync(join(tmpdir(), "bots-scene-test-"));
-  said = "";
-  errors = "";
-  // A group of its own, as a shell gives to what it starts.
-  demo = spawn(process.execPath, [MAIN, "--scene", "bots", "--headless", "--json"], {
-    detached: true,
-    env: { ...process.env, TMPDIR: temp },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  demo.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-  });
-  demo.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    errors += text;
-  });
+  demo = new SceneProgram("bots");
 });
 
-afterEach(() => {
-  // Belay first, for it would start again what is stopped.
-  const belay = (pid: number): number => (commandOf(String(pid)).includes("cli.ts") ? 0 : 1);
-  demo.kill("SIGKILL");
-  for (const pid of ours().toSorted((a, b) => belay(a) - belay(b)))
-    if (isThere(pid)) process.kill(pid, "SIGKILL");
-  rmSync(temp, { recursive: true, force: true });
-});
-
-/** Everything that the demo starts has the temporary folder in its command line, or writes its output there. */
-function ours(): readonly number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && (commandOf(name) + outputOf(name)).includes(temp))
-    .map(Number);
-}
-
-function outputOf(pid: string): string {
-  try {
-    return readlinkSync(`/proc/${pid}/fd/1`);
-  } catch {
-    return ""; // It ended meanwhile, or is somebody else's.
-  }
-}
-
-async function expectNothingLeft(): Promise<void> {
-  await until("every process has ended", () => ours().length === 0, {
-    instead: () =>
-      ours()
-        .map((pid) => commandOf(String(pid)).replaceAll("\0", " "))
-        .join("\n"),
-  });
-  await until("every folder is gone", () => readdirSync(temp).length === 0, {
-    instead: () => readdirSync(temp).join(),
-  });
-}
+afterEach(() => demo.end());
 
 function summaryIn(lines: string): Summary {
   const last = lines.trimEnd().split("\n").at(-1) ?? "";
@@ -117,9 +60,9 @@ describe("npm run demo -- --scene bots --headless --json", () => {
   test(
     "plays the whole story, holds every expectation, and leaves nothing",
     async () => {
-      const [code] = await once(demo, "close");
-      const summary = summaryIn(said);
-      expect(summary.failed, errors).toEqual([]);
+      const [code] = await once(demo.child, "close");
+      const summary = summaryIn(demo.said);
+      expect(summary.failed, demo.errors).toEqual([]);
       expect([summary.ok, code]).toEqual([true, 0]);
       expect(summary.steps.map(({ name, ok }) => [name, ok])).toEqual([
         ["watch_is_up", true],
@@ -133,7 +76,7 @@ describe("npm run demo -- --scene bots --headless --json", () => {
       expectPages(summary);
       expectFigures(summary);
       expectTexts(summary);
-      await expectNothingLeft();
+      await demo.leavesNothing();
     },
     STORY_WITHIN_MS,
   );
@@ -145,19 +88,19 @@ describe("npm run demo -- --scene bots --headless --json", () => {
   ] as const)(
     "%s to the %s in the middle of it leaves nothing",
     async (signal, to, expected) => {
-      await until("Belay has restarted the model server", () => said.includes('"event":"restarted"'), {
+      await until("Belay has restarted the model server", () => demo.said.includes('"event":"restarted"'), {
         withinMs: STEP_WITHIN_MS,
-        instead: () => said + errors,
+        instead: () => demo.said + demo.errors,
       });
       // Prometheus, Alertmanager, the model server, the bots, the warden and Belay.
-      expect(ours()).toHaveLength(6);
-      const gone = once(demo, "exit", { signal: AbortSignal.timeout(ENDED_WITHIN_MS) });
-      const { pid } = demo;
+      expect(demo.ours()).toHaveLength(6);
+      const gone = once(demo.child, "exit", { signal: AbortSignal.timeout(ENDED_WITHIN_MS) });
+      const { pid } = demo.child;
       if (pid === undefined) throw new Error("the demo did not start");
       process.kill(to === "group" ? -pid : pid, signal);
       const [code] = await gone;
       expect(code).toBe(expected);
-      await expectNothingLeft();
+      await demo.leavesNothing();
     },
     STEP_WITHIN_MS + 2 * ENDED_WITHIN_MS,
   );

@@ -1,17 +1,10 @@
 /** The demo's scene of the bulk import as a program: values raised inside a window, one taken back, two processes killed; a judged summary, and nothing left of it. */
 
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { until } from "../support/eventually.ts";
-import { commandOf, isThere } from "../support/processes.ts";
+import { SceneProgram } from "../support/scene-program.ts";
 
-const MAIN = fileURLToPath(new URL("../../demo/main.ts", import.meta.url));
 /** The story takes about two minutes, up to one of which it waits for its window; a machine with other things to do may take longer. */
 const STORY_WITHIN_MS = 260_000;
 
@@ -29,49 +22,13 @@ const summarySchema = z.object({
 type Summary = z.output<typeof summarySchema>;
 const lineSchema = z.looseObject({ event: z.string(), stage: z.string().optional() });
 
-let temp: string;
-let demo: ChildProcess;
-let said: string;
-let errors: string;
+let demo: SceneProgram;
 
 beforeEach(() => {
-  temp = mkdtempSync(join(tmpdir(), "import-scene-test-"));
-  said = "";
-  errors = "";
-  // A group of its own, as a shell gives to what it starts.
-  demo = spawn(process.execPath, [MAIN, "--scene", "import", "--headless", "--json"], {
-    detached: true,
-    env: { ...process.env, TMPDIR: temp },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  demo.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-  });
-  demo.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    errors += text;
-  });
+  demo = new SceneProgram("import");
 });
 
-afterEach(() => {
-  demo.kill("SIGKILL");
-  for (const pid of ours()) if (isThere(pid)) process.kill(pid, "SIGKILL");
-  rmSync(temp, { recursive: true, force: true });
-});
-
-/** Everything that the demo starts has the temporary folder in its command line, or writes its output there. */
-function ours(): readonly number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && (commandOf(name) + outputOf(name)).includes(temp))
-    .map(Number);
-}
-
-function outputOf(pid: string): string {
-  try {
-    return readlinkSync(`/proc/${pid}/fd/1`);
-  } catch {
-    return ""; // It ended meanwhile, or is somebody else's.
-  }
-}
+afterEach(() => demo.end());
 
 function stepOf({ steps }: Summary, name: string): Readonly<Record<string, unknown>> {
   const step = steps.find((one) => one.name === name);
@@ -83,10 +40,10 @@ describe("npm run demo -- --scene import --headless --json", () => {
   test(
     "plays the whole story, holds every expectation, and leaves nothing",
     async () => {
-      const [code] = await once(demo, "close");
-      const lines = said.trimEnd().split("\n");
+      const [code] = await once(demo.child, "close");
+      const lines = demo.said.trimEnd().split("\n");
       const summary = summarySchema.parse(JSON.parse(lines.at(-1) ?? ""));
-      expect(summary.failed, errors).toEqual([]);
+      expect(summary.failed, demo.errors).toEqual([]);
       expect([summary.ok, code, summary.violations]).toEqual([true, 0, 0]);
       expect(summary.steps.map(({ name, ok }) => [name, ok])).toEqual([
         ["small_values", true],
@@ -108,15 +65,7 @@ describe("npm run demo -- --scene import --headless --json", () => {
         "limit-500000",
       ]);
       expectOutcome(summary);
-      await until("every process has ended", () => ours().length === 0, {
-        instead: () =>
-          ours()
-            .map((pid) => commandOf(String(pid)).replaceAll("\0", " "))
-            .join("\n"),
-      });
-      await until("every folder is gone", () => readdirSync(temp).length === 0, {
-        instead: () => readdirSync(temp).join(),
-      });
+      await demo.leavesNothing();
     },
     STORY_WITHIN_MS,
   );

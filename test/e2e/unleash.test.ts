@@ -1,5 +1,5 @@
 /** A rollout on a real Unleash with the real Belay: flips seen by what Unleash serves to its SDKs, a person's change with her name, the way back; and no token in any output. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -7,7 +7,7 @@ import { z } from "zod";
 import { type Liar, startLiar } from "../fakes/prometheus-liar.ts";
 import { eventually } from "../support/eventually.ts";
 import { relay } from "../support/relay.ts";
-import { keyedMessages, type ShortWorld, startShortWorld, TOKEN } from "../support/short-world.ts";
+import { outputsOf, type ShortWorld, startShortWorld } from "../support/short-world.ts";
 import { type RunningUnleash, startUnleash, type UnleashPerson } from "../support/unleash.ts";
 
 /** A change by others is to be noticed within ten seconds. */
@@ -117,18 +117,8 @@ describe("a rollout on Unleash", () => {
   });
 
   test("shows no token anywhere: log, journal, channel, answers, metrics", async () => {
-    const headers = { authorization: `Bearer ${TOKEN}` };
-    const metrics = await (await fetch(`${world.url}/metrics`, { headers })).text();
-    const answers = await Promise.all(
-      ["list", "history shop", "plan shop", "rehearse shop"].map(async (text) =>
-        JSON.stringify(await world.command(`rollout ${text}`)),
-      ),
-    );
-    const state = readdirSync(world.state)
-      .filter((name) => !name.endsWith(".sock"))
-      .map((name) => readFileSync(join(world.state, name), "latin1"));
-    const said = keyedMessages(world.slack).map(({ text }) => text);
-    const outputs = [world.log(), metrics, ...said, ...answers, ...state];
+    const commands = ["list", "history shop", "plan shop", "rehearse shop"].map((text) => `rollout ${text}`);
+    const outputs = await outputsOf(world, commands);
     for (const secret of [belayUser.token, unleash.backendToken])
       expect(outputs.filter((output) => output.includes(secret)).map((one) => one.slice(0, 200))).toEqual([]);
   });

@@ -1,5 +1,5 @@
 /** A short story's world: the real Belay process with its journal and a strict stand-in Slack, on a ground that is there already. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { type BelayProcess, startBelay } from "../../demo/world/belay-child.ts";
@@ -263,4 +263,15 @@ export async function readJournal(state: string): Promise<{
   } finally {
     journal.close();
   }
+}
+
+/** Everything that a Belay lets out: its log, metrics, messages and state folder, and its answers to these commands. */
+export async function outputsOf(world: ShortWorld, commands: readonly string[]): Promise<readonly string[]> {
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  const metrics = await (await fetch(`${world.url}/metrics`, { headers })).text();
+  const answers = await Promise.all(commands.map(async (text) => JSON.stringify(await world.command(text))));
+  const state = readdirSync(world.state)
+    .filter((name) => !name.endsWith(".sock"))
+    .map((name) => readFileSync(join(world.state, name), "latin1"));
+  return [world.log(), metrics, ...keyedMessages(world.slack).map(({ text }) => text), ...answers, ...state];
 }

@@ -25,6 +25,12 @@ export function shared<T>(): (scope: Scope, key: string, make: () => T) => T {
   };
 }
 
+/** What was made, to be closed when Belay stops. */
+export function closing<T extends { close(): void | Promise<void> }>({ closers }: Scope, made: T): T {
+  closers.push(() => made.close());
+  return made;
+}
+
 /** What a provider may use of Belay. */
 export interface OpenContext {
   /** The environment of the flags file. */

@@ -15,7 +15,7 @@ import {
   stageAt,
   substageAt,
 } from "./state.ts";
-import { changer, changerOf, serviceShows, storeShows, type World } from "./world.ts";
+import { changer, changerOf, serviceShows, verifiedNow, type World } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
 
@@ -26,12 +26,8 @@ export function onEnabling(plan: Plan, state: State, world: World, now: Now): re
   if (stage?.status !== "enabling") return NONE;
   if (pendingAsked(state).length > 0) return onAsked(plan, state, world);
   const pending = pendingForward(state);
-  const seen = pending.filter(
-    ({ flip, at }) =>
-      storeShows(world, flip.flag, flip.to, at) && serviceShows(plan, world, flip.flag, flip.to, at),
-  );
-  if (seen.length > 0)
-    return seen.map(({ flip }) => ({ kind: "flip_verified", flag: flip.flag, intent: flip.intent }));
+  const seen = verifiedNow(plan, world, pending);
+  if (seen.length > 0) return seen;
   if (pending.length === 0) return baselineOrSoak(plan, state, world, now, index);
   const refused = pending.find(({ flip }) => world.refusals[flip.intent] !== undefined);
   if (refused !== undefined) {

@@ -13,7 +13,7 @@ import {
   substageAt,
   type Would,
 } from "./state.ts";
-import { changer, changerOf, serviceShows, storeShows, type World } from "./world.ts";
+import { changer, changerOf, verifiedNow, type World } from "./world.ts";
 
 const NONE: readonly RolloutEvent[] = [];
 
@@ -56,12 +56,8 @@ export function askedInWords(plan: Plan, state: State): string {
 /** While people are asked to flip: marks what they have done, and leaves it to them when they do something else. They may take as long as they like. */
 export function onAsked(plan: Plan, state: State, world: World): readonly RolloutEvent[] {
   const asked = pendingAsked(state);
-  const seen = asked.filter(
-    ({ flip, at }) =>
-      storeShows(world, flip.flag, flip.to, at) && serviceShows(plan, world, flip.flag, flip.to, at),
-  );
-  if (seen.length > 0)
-    return seen.map(({ flip }) => ({ kind: "flip_verified", flag: flip.flag, intent: flip.intent }));
+  const seen = verifiedNow(plan, world, asked);
+  if (seen.length > 0) return seen;
   const other = asked.find(({ flip, at }) => {
     const reading = world.readings[flip.flag];
     return (

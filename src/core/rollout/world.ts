@@ -1,11 +1,12 @@
 /** The world as the engine last saw it, handed to `decide` with every tick; and what the core reads out of it. */
 import type { AlertView } from "../alerts/view.ts";
 import { longestGapMs } from "../analysis.ts";
+import type { RolloutEvent } from "../event.ts";
 import { type Guard, isWaitedFor, type Plan } from "../plan.ts";
 import { type Setting, sameSetting, toWire } from "../setting.ts";
 import { type Judgement, unjudged } from "../verdict.ts";
 import type { Reading, ServiceView } from "./desired.ts";
-import { epochOf, guardsFor, newestFlagStage, type State } from "./state.ts";
+import { epochOf, type FlipState, guardsFor, newestFlagStage, type State } from "./state.ts";
 
 export interface World {
   /** By guard name. */
@@ -134,6 +135,16 @@ export function storeShows(world: World, flag: string, setting: Setting, since: 
   return (
     reading !== undefined && reading.at >= since && reading.effective && sameSetting(reading.setting, setting)
   );
+}
+
+/** Marks those of these flips that both the store and the service show, each in a read that began after its decision. */
+export function verifiedNow(plan: Plan, world: World, flips: readonly FlipState[]): readonly RolloutEvent[] {
+  return flips
+    .filter(
+      ({ flip, at }) =>
+        storeShows(world, flip.flag, flip.to, at) && serviceShows(plan, world, flip.flag, flip.to, at),
+    )
+    .map(({ flip }) => ({ kind: "flip_verified", flag: flip.flag, intent: flip.intent }));
 }
 
 /** Whether the service's own view, asked after `since`, agrees; true where the service has no view. */

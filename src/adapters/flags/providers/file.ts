@@ -3,7 +3,7 @@ import { join, normalize } from "node:path";
 import { z } from "zod";
 import { SECOND } from "../../../core/time.ts";
 import { createFileStore, type FileStore, seedFileStore } from "../file.ts";
-import { defineProvider, type OpenContext, shared } from "../provider.ts";
+import { closing, defineProvider, type OpenContext, shared } from "../provider.ts";
 
 const schema = z.strictObject({ kind: z.literal("file"), path: z.string().min(1).optional() });
 
@@ -15,11 +15,7 @@ function pathOf({ path }: z.output<typeof schema>, { stateDir }: Pick<OpenContex
 const stores = shared<FileStore>();
 
 function opened(path: string, { scope }: Pick<OpenContext, "scope">): FileStore {
-  return stores(scope, path, () => {
-    const store = createFileStore({ path });
-    scope.closers.push(() => store.close());
-    return store;
-  });
+  return stores(scope, path, () => closing(scope, createFileStore({ path })));
 }
 
 /** The store that OFREP serves: the one without a path of its own. */

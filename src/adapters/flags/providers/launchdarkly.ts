@@ -4,7 +4,7 @@ import { webUrl } from "../../../core/files/flags-file.ts";
 import { FLAG_CALL_MS } from "../../../core/files/provider.ts";
 import { createLaunchDarklyFlags, type LaunchDarklyFlags } from "../launchdarkly/flags.ts";
 import { createLaunchDarklyView, type LaunchDarklyView } from "../launchdarkly/view.ts";
-import { defineProvider, type OpenContext, shared, word } from "../provider.ts";
+import { closing, defineProvider, type OpenContext, shared, word } from "../provider.ts";
 
 const DEFAULT_URL = "https://app.launchdarkly.com";
 const [TOKEN, SDK_KEY] = ["BELAY_LAUNCHDARKLY_TOKEN", "BELAY_LAUNCHDARKLY_SDK_KEY"];
@@ -38,12 +38,6 @@ function secretsOf(context: OpenContext): () => readonly (string | undefined)[] 
   return () => [context.secret(TOKEN), context.secret(SDK_KEY)];
 }
 
-/** Closed with the Belay that it belongs to. */
-function closing<T extends { close(): void }>({ scope }: OpenContext, made: T): T {
-  scope.closers.push(() => made.close());
-  return made;
-}
-
 export const provider = defineProvider<Entry>({
   kind: "launchdarkly",
   schema,
@@ -65,7 +59,7 @@ export const provider = defineProvider<Entry>({
     // Tokens go by the file's environment, so that two files may name the same place and differ in them.
     return stores(context.scope, JSON.stringify([entry, context.environment]), () =>
       closing(
-        context,
+        context.scope,
         createLaunchDarklyFlags({
           url: bare(entry.url ?? DEFAULT_URL),
           project,
@@ -83,7 +77,7 @@ export const provider = defineProvider<Entry>({
     const key = JSON.stringify([entry, context.environment, targetingKey, timeoutMs]);
     return views(context.scope, key, () =>
       closing(
-        context,
+        context.scope,
         createLaunchDarklyView({
           sdkKey: () => context.secret(SDK_KEY),
           secrets: secretsOf(context),

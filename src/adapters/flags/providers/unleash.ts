@@ -3,7 +3,7 @@ import { z } from "zod";
 import { webUrl } from "../../../core/files/flags-file.ts";
 import { FLAG_CALL_MS } from "../../../core/files/provider.ts";
 import { OutsideFault } from "../../../engine/ports.ts";
-import { defineProvider, type OpenContext, shared, word } from "../provider.ts";
+import { closing, defineProvider, type OpenContext, shared, word } from "../provider.ts";
 import { createUnleashFlags, type UnleashFlags } from "../unleash/flags.ts";
 import { createUnleashView, type UnleashView } from "../unleash/view.ts";
 
@@ -55,33 +55,35 @@ export const provider = defineProvider<Entry>({
   open(entry, context) {
     // Tokens go by the file's environment, so that two files may name the same place and differ in them.
     const key = JSON.stringify([entry, context.environment]);
-    return stores(context.scope, key, () => {
-      const flags = createUnleashFlags({
-        ...placeOf(entry, context),
-        stickiness: entry.stickiness,
-        setting: TOKEN,
-        token: secretOf(TOKEN, "the token of a user (or admin) of Unleash who may flip the flags", context),
-        timeoutMs: FLAG_CALL_MS,
-      });
-      context.scope.closers.push(() => flags.close());
-      return flags;
-    });
+    return stores(context.scope, key, () =>
+      closing(
+        context.scope,
+        createUnleashFlags({
+          ...placeOf(entry, context),
+          stickiness: entry.stickiness,
+          setting: TOKEN,
+          token: secretOf(TOKEN, "the token of a user (or admin) of Unleash who may flip the flags", context),
+          timeoutMs: FLAG_CALL_MS,
+        }),
+      ),
+    );
   },
   view(entry, { timeoutMs }, context) {
     const key = JSON.stringify([entry, context.environment, timeoutMs]);
-    return views(context.scope, key, () => {
-      const view = createUnleashView({
-        ...placeOf(entry, context),
-        setting: CLIENT_TOKEN,
-        token: secretOf(
-          CLIENT_TOKEN,
-          "a backend token of Unleash, with which Belay sees what SDKs see",
-          context,
-        ),
-        timeoutMs,
-      });
-      context.scope.closers.push(() => view.close());
-      return view;
-    });
+    return views(context.scope, key, () =>
+      closing(
+        context.scope,
+        createUnleashView({
+          ...placeOf(entry, context),
+          setting: CLIENT_TOKEN,
+          token: secretOf(
+            CLIENT_TOKEN,
+            "a backend token of Unleash, with which Belay sees what SDKs see",
+            context,
+          ),
+          timeoutMs,
+        }),
+      ),
+    );
   },
 });
